@@ -2,11 +2,11 @@
 
 out_i = Σⱼ exp(s_ij) v_j / Σⱼ exp(s_ij), over the keys j that query i may see, with
 
-    s_ij = softcap·tanh(scale·q_i·k_j / softcap) + bias_ij − slope·|p_i − j|,   p_i = i + offset.
+    s_ij = softcap·tanh(scale·q_i·k_j / softcap) + bias_ij − slope·|p_i − j|,  p_i = i + offset.
 
 The whole score matrix is stored, and every step runs in the dtype of the inputs: a call on float64
-arrays is the truth that a float32 kernel is held against. Arrays are (..., heads, length, head_dim),
-or all 2-D for a single head; nothing is validated here (`numfuse.attention` does that).
+arrays is the truth that a float32 kernel is held against. Arrays are (..., heads, length,
+head_dim), or all 2-D for a single head. Nothing is validated here: `numfuse.attention` does that.
 """
 
 import math
@@ -15,76 +15,67 @@ import numpy as np
 
 
 def attention(
-    query, key, value, *, causal=False, window=None, mask=None, bias=None, alibi_slopes=None, sinks=None,
-    scale=None, softcap=None, key_lengths=None, query_offset=None, return_lse=False,
+    query, key, value, *, causal=False, window=None, mask=None, bias=None, alibi_slopes=None,
+    sinks=None, scale=None, softcap=None, key_lengths=None, query_offset=None, return_lse=False,
 ):  # fmt: skip
     """`numfuse.attention` by its formula; with `return_lse` the pair (out, lse)."""
-    query, key, value = _same_dtype(query, key, value)
-    options = causal, window, mask, bias, alibi_slopes, sinks, scale, softcap, key_lengths, query_offset
-    if query.ndim == 2:
-        out, lse = _attention(query[None], key[None], value[None], *options)
-        out, lse = out[0], lse[0]
-    else:
-        out, lse = _attention(query, key, value, *options)
-    return (out, lse) if return_lse else out
-
-
-def _attention(query, key, value, *options):
-    weight, visible, total, peak = _exponentials(query, key, *options)  # (..., heads, Lq, K), the last two with K = 1
-    value = np.repeat(value, query.shape[-3] // max(value.shape[-3], 1), axis=-3)  # (..., heads, K, value_dim)
-    others = tuple(axis for axis in range(value.ndim) if axis != value.ndim - 2)
-    tame = np.isfinite(value).all(axis=others)  # (K,)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        out = weight @ np.where(tame[:, None], value, 0)  # (..., heads, Lq, value_dim)
-        for j in np.flatnonzero(~tame):  # 0·NaN is NaN: such values meet only the rows that see them
-            out = out + np.where(visible[..., j, None], weight[..., j, None] * value[..., j, None, :], 0)
+    one_head = np.ndim(query) == 2
+    query, key, value = _arrays(query, key, value)
+    weight, visible, total, peak = _exponentials(
+        query, key, causal, window, mask, bias, alibi_slopes, sinks, scale, softcap, key_lengths,
+        query_offset,
+    )  # fmt: skip
+    value = _repeat_heads(value, query)  # (..., heads, K, value_dim)
+    wild = ~np.isfinite(value).all(axis=(*range(value.ndim - 2), -1))  # (K,)
+    with np.errstate(all="ignore"):
+        out = weight @ np.where(wild[:, None], 0, value)  # (..., heads, Lq, value_dim)
+        for j in np.flatnonzero(wild):  # 0·NaN is NaN: only rows that see such a value may meet it
+            term = weight[..., j, None] * value[..., j, None, :]
+            out = out + np.where(visible[..., j, None], term, 0)
         out = np.where(total == 0, 0, out / total)
-        lse = np.broadcast_to(peak + np.log(total), (*out.shape[:-1], 1))
-    return out, lse[..., 0].copy()  # (..., heads, Lq, value_dim), (..., heads, Lq)
+        lse = np.broadcast_to((peak + np.log(total))[..., 0], out.shape[:-1])  # (..., heads, Lq)
+    out, lse = (out[0], lse[0]) if one_head else (out, lse)
+    return (out, lse.copy()) if return_lse else out
 
 
 def attention_weights(
-    query, key, *, causal=False, window=None, mask=None, bias=None, alibi_slopes=None, sinks=None,
-    scale=None, softcap=None, key_lengths=None, query_offset=None,
+    query, key, *, causal=False, window=None, mask=None, bias=None, alibi_slopes=None,
+    sinks=None, scale=None, softcap=None, key_lengths=None, query_offset=None,
 ):  # fmt: skip
     """`numfuse.attention_weights` by its formula."""
-    query, key = _same_dtype(query, key)
-    options = causal, window, mask, bias, alibi_slopes, sinks, scale, softcap, key_lengths, query_offset
-    if query.ndim == 2:
-        return attention_weights(query[None], key[None], **dict(zip(_OPTIONS, options, strict=True)))[0]
-    weight, _, total, _ = _exponentials(query, key, *options)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total == 0, 0, weight / total)  # (..., heads, Lq, K)
+    one_head = np.ndim(query) == 2
+    weight, _, total, _ = _exponentials(
+        *_arrays(query, key), causal, window, mask, bias, alibi_slopes, sinks, scale, softcap,
+        key_lengths, query_offset,
+    )  # fmt: skip
+    with np.errstate(all="ignore"):
+        out = np.where(total == 0, 0, weight / total)  # (..., heads, Lq, K)
+    return out[0] if one_head else out
 
 
-_OPTIONS = tuple(attention_weights.__kwdefaults__)
-
-
-def _same_dtype(*arrays):
-    dtype = np.result_type(*arrays)
-    return [np.asarray(array, dtype if dtype.kind == "f" else np.float64) for array in arrays]
-
-
-def _exponentials(query, key, causal, window, mask, bias, slopes, sinks, scale, softcap, lengths, offset):
-    """exp(score − peak) for each query and key, who sees whom, their sum and the peak of each row."""
+def _exponentials(
+    query, key, causal, window, mask, bias, slopes, sinks, scale, softcap, lengths, offset
+):
+    """exp(score − peak), who sees whom, and for each row the sum (sink included) and the peak."""
     queries, keys, dtype = query.shape[-2], key.shape[-2], query.dtype.type
-    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
-    lengths = np.asarray(keys if lengths is None else lengths)[..., None, None, None]  # (..., 1, 1, 1)
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
+    lengths = np.asarray(keys if lengths is None else lengths)[..., None, None, None]
     offset = lengths - queries if offset is None else np.asarray(offset)[..., None, None, None]
     p, j = np.arange(queries)[:, None] + offset, np.arange(keys)  # (..., 1, Lq, 1), (K,)
-    left, right = window if isinstance(window, (tuple, list)) else (window, window)
+    left, right = window if isinstance(window, tuple | list) else (window, window)
 
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        key = np.repeat(key, query.shape[-3] // max(key.shape[-3], 1), axis=-3)  # (..., heads, K, head_dim)
-        score = dtype(scale) * (query @ key.mT)  # (..., heads, Lq, K)
+    with np.errstate(all="ignore"):
+        score = dtype(scale) * (query @ _repeat_heads(key, query).mT)  # (..., heads, Lq, K)
         if softcap is not None:
             score = dtype(softcap) * np.tanh(score / dtype(softcap))
         if bias is not None:
-            score = score + np.asarray(bias, dtype)
+            bias = np.asarray(bias, dtype)
+            score = score + bias
         if slopes is not None:
-            score = score - np.asarray(slopes, dtype)[..., None, None] * np.abs(p - j).astype(dtype)
+            slopes = np.asarray(slopes, dtype)[..., None, None]  # (..., heads, 1, 1)
+            score = score - slopes * np.abs(p - j).astype(dtype)
 
-        visible = np.broadcast_to(j < lengths, np.broadcast_shapes(score.shape, lengths.shape, p.shape))
+        visible = (j < lengths) & np.ones(score.shape, bool)  # (..., heads, Lq, K)
         if causal:
             visible = visible & (j <= p)
         if left is not None:
@@ -94,28 +85,40 @@ def _exponentials(query, key, causal, window, mask, bias, slopes, sinks, scale, 
         if mask is not None:
             visible = visible & mask
         if bias is not None:
-            visible = visible & (np.asarray(bias, dtype) != -np.inf)
+            visible = visible & (bias != -np.inf)
 
-        score = np.where(visible, score, dtype(-np.inf))
-        sink = dtype(-np.inf) if sinks is None else np.asarray(sinks, dtype)[..., None, None]  # (..., heads, 1, 1)
-        peak = np.maximum(score.max(-1, keepdims=True, initial=-np.inf), sink)  # (..., heads, Lq, 1)
-        empty = ~visible.any(-1, keepdims=True) & (peak == -np.inf)
-        peak = np.where(empty, dtype(0), peak)
-        weight = np.where(visible, np.exp(score - peak), dtype(0))
-        total = weight.sum(-1, keepdims=True) + np.exp(sink - peak)
-    return weight, visible, total, peak
+        score = np.where(visible, score, -np.inf)
+        sink = np.asarray(-np.inf if sinks is None else sinks, dtype)[..., None, None]
+        peak = np.maximum(score.max(-1, keepdims=True, initial=-np.inf), sink)
+        empty = (peak == -np.inf) & ~visible.any(-1, keepdims=True)  # (..., heads, Lq, 1)
+        peak = np.where(empty, 0, peak)
+        weight = np.where(visible, np.exp(score - peak), 0)
+        return weight, visible, weight.sum(-1, keepdims=True) + np.exp(sink - peak), peak
+
+
+def _arrays(*arrays):
+    """Arrays of one floating-point dtype, with an axis of heads."""
+    dtype = np.result_type(*arrays)
+    arrays = [np.asarray(array, dtype if dtype.kind == "f" else np.float64) for array in arrays]
+    return [array[None] if array.ndim == 2 else array for array in arrays]
+
+
+def _repeat_heads(array, query):
+    """Query head h reads head h // (heads / array's heads)."""
+    return np.repeat(array, query.shape[-3] // max(array.shape[-3], 1), axis=-3)
 
 
 def merge_attention(outs, lses):
     """`numfuse.merge_attention`: the pair (out, lse) of attention over all parts' keys."""
-    outs, lses = np.stack(np.broadcast_arrays(*outs)), np.stack(np.broadcast_arrays(*lses))[..., None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        peak = lses.max(0)  # (..., heads, Lq, 1)
-        peak = np.where(peak == -np.inf, 0, peak).astype(peak.dtype)
-        weight = np.exp(lses - peak)  # (parts, ..., heads, Lq, 1)
+    outs, lses = np.stack(np.broadcast_arrays(*outs)), np.stack(np.broadcast_arrays(*lses))
+    with np.errstate(all="ignore"):
+        peak = lses.max(0)  # (..., heads, Lq)
+        peak = np.where(peak == -np.inf, 0, peak)
+        weight = np.exp(lses - peak)[..., None]  # (parts, ..., heads, Lq, 1)
         total = weight.sum(0)
-        out = np.where(lses == -np.inf, 0, weight * outs).sum(0)  # (..., heads, Lq, value_dim)
-        return np.where(total == 0, 0, out / total).astype(outs.dtype), (peak + np.log(total))[..., 0]
+        out = np.where(lses[..., None] == -np.inf, 0, weight * outs).sum(0)
+        out = np.where(total == 0, 0, out / total)  # (..., heads, Lq, value_dim)
+        return out.astype(outs.dtype), peak + np.log(total[..., 0])
 
 
 def rotary(x, positions, *, base=10000.0, interleaved=False, rotary_dim=None):
@@ -124,13 +127,14 @@ def rotary(x, positions, *, base=10000.0, interleaved=False, rotary_dim=None):
     rotary_dim = x.shape[-1] if rotary_dim is None else rotary_dim
     if 1 < positions.ndim < x.ndim - 1:
         positions = positions[..., None, :]  # (..., 1, length): one position for all heads
-    angle = positions[..., None] * base ** (-np.arange(0, rotary_dim, 2) / max(rotary_dim, 1))
-    cosine, sine = np.cos(angle).astype(x.dtype), np.sin(angle).astype(x.dtype)  # (..., length, rotary_dim / 2)
-    half = rotary_dim // 2
-    one, two = slice(0, half), slice(half, rotary_dim)
+    frequency = float(base) ** (-np.arange(0, rotary_dim, 2) / max(rotary_dim, 1))
+    angle = positions[..., None] * frequency  # (..., length, rotary_dim / 2)
+    cosine, sine = np.cos(angle).astype(x.dtype), np.sin(angle).astype(x.dtype)
+    one, two = slice(0, rotary_dim // 2), slice(rotary_dim // 2, rotary_dim)
     if interleaved:
         one, two = slice(0, rotary_dim, 2), slice(1, rotary_dim, 2)
     out = x.copy()
-    out[..., one] = x[..., one] * cosine - x[..., two] * sine
-    out[..., two] = x[..., two] * cosine + x[..., one] * sine
+    with np.errstate(all="ignore"):
+        out[..., one] = x[..., one] * cosine - x[..., two] * sine
+        out[..., two] = x[..., two] * cosine + x[..., one] * sine
     return out

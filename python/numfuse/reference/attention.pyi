@@ -54,7 +54,9 @@ def attention_weights(
     key_lengths: ArrayLike | None = None,
     query_offset: ArrayLike | None = None,
 ) -> NDArray[Any]: ...
-def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def merge_attention(
+    outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
 def rotary(
     x: ArrayLike,
     positions: ArrayLike,
