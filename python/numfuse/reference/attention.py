@@ -59,8 +59,8 @@ def _exponentials(
     """exp(score − peak), who sees whom, and for each row the sum (sink included) and the peak."""
     queries, keys, dtype = query.shape[-2], key.shape[-2], query.dtype.type
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
-    lengths = np.asarray(keys if lengths is None else lengths)[..., None, None, None]
-    offset = lengths - queries if offset is None else np.asarray(offset)[..., None, None, None]
+    lengths = np.asarray(keys if lengths is None else lengths, np.int64)[..., None, None, None]
+    offset = lengths - queries if offset is None else np.asarray(offset, np.int64)[..., None, None, None]
     p, j = np.arange(queries)[:, None] + offset, np.arange(keys)  # (..., 1, Lq, 1), (K,)
     left, right = window if isinstance(window, tuple | list) else (window, window)
 
