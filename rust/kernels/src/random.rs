@@ -1,0 +1,1 @@
+//! Counter-based random streams: Philox4x32-10.
