@@ -112,6 +112,22 @@ impl Layout {
         self.shape()[..count].iter().product()
     }
 
+    /// Whether the elements stand side by side in C order.
+    fn is_contiguous(&self) -> bool {
+        let mut step = 1;
+        self.empty
+            || self
+                .shape()
+                .iter()
+                .zip(self.strides())
+                .rev()
+                .all(|(&length, &stride)| {
+                    let fits = length == 1 || stride == step;
+                    step *= length as isize;
+                    fits
+                })
+    }
+
     /// Offset of the `flat`-th index, in C order, over the first `count` axes.
     fn offset(&self, count: usize, flat: usize) -> isize {
         let mut rest = flat;
@@ -299,6 +315,15 @@ impl<'a, T: Copy> View<'a, T> {
     /// If there are fewer axes.
     pub fn lead(&self, count: usize) -> usize {
         self.layout.lead(count)
+    }
+
+    /// All elements, if they stand side by side in C order.
+    pub fn as_slice(&self) -> Option<&'a [T]> {
+        let count = self.layout.lead(self.layout.rank);
+        // SAFETY: the elements that the constructor checked or was promised are these `count`.
+        self.layout
+            .is_contiguous()
+            .then(|| unsafe { std::slice::from_raw_parts(self.first, count) })
     }
 
     /// The element at `index`.
@@ -588,6 +613,20 @@ impl<'a, T> ViewMut<'a, T> {
     #[inline]
     pub fn strides(&self) -> &[isize] {
         self.layout.strides()
+    }
+
+    /// All elements, if they stand side by side in C order; else the view itself.
+    ///
+    /// # Errors
+    /// The view, where there are gaps or another order.
+    pub fn into_slice(self) -> Result<&'a mut [T], Self> {
+        if !self.layout.is_contiguous() {
+            return Err(self);
+        }
+        let count = self.layout.lead(self.layout.rank);
+        // SAFETY: the elements that the constructor checked or was promised are these `count`, and
+        // the view, which alone may write to them, is used up.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.first, count) })
     }
 
     /// Cuts the array into tiles of rows that different threads may write at once.
