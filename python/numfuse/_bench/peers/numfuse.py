@@ -1,0 +1,51 @@
+"""numfuse itself, as a user calls it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numfuse
+from numfuse import _native
+from numfuse._bench.cases import Array, Attention, Case, Embedding, Layer
+
+
+def versions() -> dict[str, str]:
+    """State the release, and the level of instructions in force."""
+    level = _native.kernels.isa() if numfuse.get_config()["backend"] == "rust" else "none"
+    return {"numfuse": numfuse.__version__, "level": level}
+
+
+def settle(threads: int) -> None:
+    """Set the one setting that there is."""
+    numfuse.set_config(threads=threads)
+
+
+def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
+    """Prepare nothing but the keywords; outputs are allocated in the call."""
+    if isinstance(case, Attention):
+        query, key, value = inputs["query"], inputs["key"], inputs["value"]
+        options = case.options | {name: inputs[name] for name in case.arrays}
+        return lambda: numfuse.attention(query, key, value, **options)
+    if isinstance(case, Layer):
+        from numfuse import layers
+
+        x = inputs["x"]
+        if case.function == "gelu":
+            return lambda: layers.gelu(x, approximate=case.approximate)
+        weight, bias = inputs["weight"], inputs["bias"]
+        return lambda: layers.layer_norm(x, weight, bias)
+    assert isinstance(case, Embedding)
+    return embedding(case, inputs)
+
+
+def embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
+    """Embed sentences by `numfuse.models.BertEncoder`."""
+    from numfuse.models import BertEncoder, minilm_folder
+
+    encoder = BertEncoder.from_folder(minilm_folder())
+    texts = inputs["texts"].tolist()
+    return lambda: encoder.encode(texts, batch_size=case.batch, max_length=case.max_length)
+
+
+def to_numpy(result: Array) -> Array:
+    """Return it: it is an array already."""
+    return result

@@ -1,0 +1,93 @@
+"""NumPy as one writes it by hand: the formula in five lines, in place where that saves a pass."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from numfuse._bench.cases import Array, Attention, Case, Layer
+from numfuse._bench.child import RefusalError
+
+from .reference import refuse_if_too_large
+
+
+def versions() -> dict[str, str]:
+    """State NumPy's release, and the BLAS that it was built with."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {"numpy": np.__version__, "blas": f"{blas['name']} {blas['version']}"}
+
+
+def settle(threads: int) -> None:
+    """Do nothing: NumPy's BLAS has read the environment."""
+
+
+def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
+    """Take the plain formula, for what it says without further code."""
+    if isinstance(case, Attention):
+        if not case.plain:
+            raise RefusalError("plain attention only")
+        refuse_if_too_large(case, 2)
+        return _attention(case, inputs)
+    if isinstance(case, Layer) and case.function == "layer_norm":
+        return lambda: layer_norm(inputs["x"], inputs["weight"], inputs["bias"])
+    if isinstance(case, Layer) and case.approximate == "tanh":
+        return lambda: gelu_tanh(inputs["x"])
+    raise RefusalError("NumPy has no erf")
+
+
+def _attention(case: Attention, inputs: dict[str, Array]) -> Callable[[], Any]:
+    query, key, value = inputs["query"], inputs["key"], inputs["value"]
+    hidden = None
+    if case.causal:
+        hidden = ~np.tri(case.queries, case.keys, case.keys - case.queries, dtype=bool)
+    if case.key_heads == case.heads:
+        return lambda: attention(query, key, value, hidden)
+    # The queries of one group share their key head by broadcasting.
+    query = query.reshape(case.batch, case.key_heads, -1, case.queries, case.head_dim)
+    key, value = key[:, :, None], value[:, :, None]
+    return lambda: attention(query, key, value, hidden).reshape(
+        case.batch, case.heads, case.queries, case.head_dim
+    )
+
+
+def attention(query: Array, key: Array, value: Array, hidden: Array | None) -> Array:
+    """softmax(query keyᵀ / √head_dim) value."""
+    score = (query * query.dtype.type(1 / math.sqrt(query.shape[-1]))) @ key.mT
+    if hidden is not None:
+        np.copyto(score, -np.inf, where=hidden)
+    score -= score.max(axis=-1, keepdims=True)
+    np.exp(score, out=score)
+    total = score.sum(axis=-1, keepdims=True)
+    out: Array = score @ value
+    out /= total
+    return out
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, epsilon: float = 1e-5) -> Array:
+    """(x − mean) / √(variance + epsilon)·weight + bias."""
+    out: Array = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(out).mean(axis=-1, keepdims=True)
+    out /= np.sqrt(variance + x.dtype.type(epsilon))
+    out *= weight
+    out += bias
+    return out
+
+
+def gelu_tanh(x: Array) -> Array:
+    """0.5·x·(1 + tanh(√(2/π)·(x + 0.044715 x³)))."""
+    out: Array = x * x
+    out *= x.dtype.type(0.044715)
+    out += 1
+    out *= x
+    out *= x.dtype.type(math.sqrt(2 / math.pi))
+    np.tanh(out, out=out)
+    out += 1
+    out *= x
+    out *= x.dtype.type(0.5)
+    return out
+
+
+def to_numpy(result: Array) -> Array:
+    """Return it: it is an array already."""
+    return result

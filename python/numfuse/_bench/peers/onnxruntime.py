@@ -1,0 +1,75 @@
+"""onnxruntime on the CPU: one operator as a model, its own pool of threads.
+
+https://onnx.ai/onnx/operators/onnx__Attention.html
+https://onnxruntime.ai/docs/performance/tune-performance/threading.html
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+
+from numfuse._bench.cases import Array, Attention, Case, Layer
+from numfuse._bench.child import RefusalError
+
+from ._masks import dense_mask
+
+_TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "bool": TensorProto.BOOL}
+_threads = 1
+
+
+def versions() -> dict[str, str]:
+    """State the release."""
+    return {"onnxruntime": str(onnxruntime.__version__)}
+
+
+def settle(threads: int) -> None:
+    """Keep it for the sessions to come."""
+    global _threads
+    _threads = threads
+
+
+def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
+    """Make a session of one operator, with arrays that it reads in place."""
+    if isinstance(case, Attention):
+        arrays = {name: inputs[name] for name in ("query", "key", "value")}
+        if arrays["query"].ndim == 2:
+            arrays = {name: array[None, None] for name, array in arrays.items()}
+        mask = dense_mask(case, inputs)
+        if mask is not None:
+            shape = (case.batch, case.heads, case.queries, case.keys)
+            arrays["mask"] = np.ascontiguousarray(np.broadcast_to(mask, shape))
+        return _session("Attention", arrays, is_causal=int(case.causal and mask is None))
+    if isinstance(case, Layer) and case.function == "gelu":
+        return _session("Gelu", {"x": inputs["x"]}, approximate=case.approximate)
+    if isinstance(case, Layer):
+        return _session("LayerNormalization", inputs, axis=-1, epsilon=1e-5)
+    raise RefusalError("the model is not exported to ONNX")
+
+
+def _session(operator: str, arrays: dict[str, Array], **attributes: Any) -> Callable[[], Any]:
+    names = list(arrays)
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["out"], **attributes)],
+        operator,
+        [
+            helper.make_tensor_value_info(name, _TYPES[array.dtype.name], array.shape)
+            for name, array in arrays.items()
+        ],
+        [helper.make_tensor_value_info("out", _TYPES[arrays[names[0]].dtype.name], None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, arrays)[0]
+
+
+def to_numpy(result: Any) -> Array:
+    """Drop the axes that were added for the operator."""
+    array: Array = result
+    return array[0, 0] if array.shape[:2] == (1, 1) and array.shape[2:] == (8, 8) else array

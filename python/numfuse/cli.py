@@ -1,0 +1,141 @@
+"""The command ``numfuse``: ``bench`` measures, ``tour`` shows."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ._version import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    0 is success, 1 a failure that a line on standard error explains, 2 a wrong command line,
+    130 Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _bench(options) if options.command == "bench" else _tour(options)
+    except KeyboardInterrupt:
+        print(f"numfuse {options.command}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"numfuse {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="numfuse", description="Fused kernels for NumPy: measure them, and see them at work."
+    )
+    parser.add_argument("--version", action="version", version=f"numfuse {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{bench,tour}")
+
+    bench = commands.add_parser(
+        "bench",
+        help="measure numfuse beside NumPy and every peer that is installed",
+        description=(
+            "Measure numfuse beside its NumPy reference and every installed peer (PyTorch, "
+            "onnxruntime, OpenVINO): each in its own process, answers compared before they are "
+            "timed, rounds alternating. Prints a table; writes bench.json and bench.png."
+        ),
+    )
+    bench.add_argument(
+        "--quick", action="store_true", help="fewer cases and shorter turns, under a minute"
+    )
+    bench.add_argument(
+        "--family",
+        action="append",
+        choices=("attention", "layers", "model"),
+        default=[],
+        help="only this family; may be given again",
+    )
+    bench.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this case or pattern such as 'decode-*'; may be given again",
+    )
+    bench.add_argument(
+        "--rounds",
+        type=_rounds,
+        default=7,
+        metavar="N",
+        help="rounds of each case, 7 or more (default: 7)",
+    )
+    bench.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads of every contestant (default: numfuse's own default)",
+    )
+    bench.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the finished cases of a run that was interrupted, and go on",
+    )
+    _add_output(bench, "numfuse-bench")
+
+    tour = commands.add_parser(
+        "tour",
+        help="see a real model at work",
+        description=(
+            "Embed a few dozen sentences with MiniLM, print nearest neighbours, draw attention "
+            "weights, and write one HTML page with its pictures."
+        ),
+    )
+    _add_output(tour, "numfuse-tour")
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(default),
+        metavar="FOLDER",
+        help=f"where the files go (default: {default})",
+    )
+
+
+def _rounds(text: str) -> int:
+    return _at_least(text, 7)
+
+
+def _threads(text: str) -> int:
+    return _at_least(text, 1)
+
+
+def _at_least(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of {least} or more")
+    return number
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from ._bench import run
+
+    return run.run(
+        run.Options(
+            output=options.output,
+            quick=options.quick,
+            families=options.family,
+            patterns=options.case,
+            rounds=options.rounds,
+            threads=options.threads,
+            resume=options.resume,
+        )
+    )
+
+
+def _tour(options: argparse.Namespace) -> int:
+    from . import tour
+
+    tour.run(options.output)
+    return 0
