@@ -1,7 +1,6 @@
 """Fused kernels for NumPy.
 
-The functions are here; the submodules `layers`, `compat`, `models` and `reference` are imported when
-they are first used.
+The functions are here; the submodules are imported when they are first used.
 """
 
 import importlib

@@ -1,8 +1,8 @@
 """Settings: how many threads, and which backend.
 
-Each setting has a value for the whole process, which `set_config` changes, and may have one for the
-current context (`contextvars`: this thread, this asynchronous task), which `config_context` sets and
-which wins. Reading one is a context variable's lookup, since every call of numfuse does it.
+Each setting has a value for the whole process, which `set_config` changes, and may have one for
+the current context (`contextvars`: this thread, this asynchronous task), which `config_context`
+sets and which wins. Reading one is a context variable's lookup: every call of numfuse does it.
 """
 
 import operator
@@ -68,9 +68,7 @@ def set_config(*, threads: int | None = None, backend: Backend | None = None) ->
 
 
 @contextmanager
-def config_context(
-    *, threads: int | None = None, backend: Backend | None = None
-) -> Iterator[None]:
+def config_context(*, threads: int | None = None, backend: Backend | None = None) -> Iterator[None]:
     """Change settings for the length of a ``with`` block.
 
     Other threads and asynchronous tasks keep their own. The returned object also decorates
@@ -181,13 +179,15 @@ def _register() -> None:
 
 
 def _checked_threads(value: object) -> int:
-    allowed = f"an integer from 1 to {MOST_THREADS}"
     try:
         count = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         count = 0
     if isinstance(value, bool) or not 1 <= count <= MOST_THREADS:
-        raise ValueError(f"threads is {value!r}, but has to be {allowed}; None leaves it unchanged.")
+        raise ValueError(
+            f"threads is {value!r}, but has to be an integer from 1 to {MOST_THREADS}; "
+            "None leaves it unchanged."
+        )
     return count
 
 

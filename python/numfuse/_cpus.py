@@ -27,7 +27,7 @@ def _quotas() -> list[float]:
     """CPU quotas, in CPUs, that version 1 and 2 control groups put on this process."""
     quotas = []
     for line in _read(_MEMBERSHIP).splitlines():
-        _, controllers, group = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, group = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
             root = _CONTROL_GROUPS
         elif "cpu" in controllers.split(","):

@@ -9,9 +9,11 @@ mod arrays;
 mod attention;
 mod enter;
 mod errors;
+mod faults;
 mod layers;
 mod level;
 mod quick;
+mod random;
 
 use pyo3::prelude::*;
 
@@ -22,11 +24,15 @@ mod _numfuse {
     #[pymodule_export]
     use crate::attention::{attention_forward, attention_weights, merge_attention, rotary};
     #[pymodule_export]
+    use crate::faults::panic_in_tile;
+    #[pymodule_export]
     use crate::layers::{gelu, layer_norm};
     #[pymodule_export]
     use crate::level::{isa, isas, set_isa};
     #[pymodule_export]
     use crate::quick::attention_quick;
+    #[pymodule_export]
+    use crate::random::{philox4x32, random_exponential, random_permutation, random_uniform};
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,95 @@
+# The compiled kernels. Arrays arrive validated, broadcast and laid out by the modules that call
+# these; the extension checks again whatever memory safety rests on.
+from typing import Any, Literal
+
+from numpy import bool_, floating, int64, uint8
+from numpy.typing import NDArray
+
+def attention_forward(
+    query: NDArray[Any],
+    key: NDArray[Any],
+    value: NDArray[Any],
+    out: NDArray[Any],
+    lse: NDArray[Any] | None,
+    causal: bool,
+    window_left: int | None,
+    window_right: int | None,
+    mask: NDArray[bool_ | uint8] | None,
+    bias: NDArray[Any] | None,
+    alibi_slopes: NDArray[Any] | None,
+    sinks: NDArray[Any] | None,
+    scale: float,
+    softcap: float | None,
+    key_lengths: NDArray[int64] | None,
+    query_offset: NDArray[int64] | None,
+    threads: int,
+    /,
+) -> None: ...
+def attention_quick(
+    query: object,
+    key: object,
+    value: object,
+    causal: object,
+    scale: object,
+    threads: int,
+    /,
+) -> NDArray[Any] | None: ...
+def attention_weights(
+    query: NDArray[Any],
+    key: NDArray[Any],
+    out: NDArray[Any],
+    causal: bool,
+    window_left: int | None,
+    window_right: int | None,
+    mask: NDArray[bool_ | uint8] | None,
+    bias: NDArray[Any] | None,
+    alibi_slopes: NDArray[Any] | None,
+    sinks: NDArray[Any] | None,
+    scale: float,
+    softcap: float | None,
+    key_lengths: NDArray[int64] | None,
+    query_offset: NDArray[int64] | None,
+    threads: int,
+    /,
+) -> None: ...
+def merge_attention(
+    outs: list[NDArray[Any]],
+    lses: list[NDArray[Any]],
+    out: NDArray[Any],
+    lse: NDArray[Any],
+    threads: int,
+    /,
+) -> None: ...
+def rotary(
+    x: NDArray[Any],
+    cosine: NDArray[Any],
+    sine: NDArray[Any],
+    interleaved: bool,
+    out: NDArray[Any],
+    threads: int,
+    /,
+) -> None: ...
+def gelu(x: NDArray[Any], out: NDArray[Any], approximate: bool, threads: int, /) -> None: ...
+def layer_norm(
+    x: NDArray[Any],
+    weight: NDArray[Any] | None,
+    bias: NDArray[Any] | None,
+    epsilon: float,
+    out: NDArray[Any],
+    threads: int,
+    /,
+) -> None: ...
+def isa() -> str: ...
+def isas() -> list[str]: ...
+def set_isa(name: str, /) -> None: ...
+def philox4x32(
+    key: tuple[int, int], counter: tuple[int, int, int, int], /
+) -> tuple[int, int, int, int]: ...
+def random_uniform(
+    seed: int, stream: int, count: int, dtype: Literal["float32", "float64"], /
+) -> NDArray[floating[Any]]: ...
+def random_exponential(
+    seed: int, stream: int, count: int, dtype: Literal["float32", "float64"], /
+) -> NDArray[floating[Any]]: ...
+def random_permutation(seed: int, stream: int, count: int, /) -> NDArray[int64]: ...
+def panic_in_tile(tile: int, tiles: int, threads: int, /) -> None: ...
