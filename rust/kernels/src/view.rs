@@ -615,18 +615,19 @@ impl<'a, T> ViewMut<'a, T> {
         self.layout.strides()
     }
 
-    /// All elements, if they stand side by side in C order; else the view itself.
-    ///
-    /// # Errors
-    /// The view, where there are gaps or another order.
-    pub fn into_slice(self) -> Result<&'a mut [T], Self> {
-        if !self.layout.is_contiguous() {
-            return Err(self);
-        }
+    /// Whether [`Self::into_slice`] gives a slice.
+    pub fn is_contiguous(&self) -> bool {
+        self.layout.is_contiguous()
+    }
+
+    /// All elements, if they stand side by side in C order.
+    pub fn into_slice(self) -> Option<&'a mut [T]> {
         let count = self.layout.lead(self.layout.rank);
         // SAFETY: the elements that the constructor checked or was promised are these `count`, and
         // the view, which alone may write to them, is used up.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.first, count) })
+        self.layout
+            .is_contiguous()
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.first, count) })
     }
 
     /// Cuts the array into tiles of rows that different threads may write at once.

@@ -136,6 +136,7 @@ impl Real for f32 {
     const LOG: &'static [Self] = &[0.666_666_7, 0.400_001_23, 0.285_507_38, 0.233_323_83];
     const TANH_SATURATED: Self = 30.0;
     const ERF_SMALL: Self = 0.65;
+    #[expect(clippy::approx_constant, reason = "a minimax coefficient near 2/√π")]
     const ERF: &'static [Self] = &[
         1.128_379_2,
         -0.376_126_35,
@@ -208,6 +209,7 @@ impl Real for f64 {
     ];
     const TANH_SATURATED: Self = 60.0;
     const ERF_SMALL: Self = 0.65;
+    #[expect(clippy::approx_constant, reason = "a minimax coefficient near 2/√π")]
     const ERF: &'static [Self] = &[
         1.1283791670955126,
         -0.37612638903183543,
