@@ -12,20 +12,29 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that one folder's tests can use another's helpers
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # so that one folder's tests can use another's helpers
 
-import numfuse  # noqa: E402
+import numfuse
 
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 settings.register_profile(
-    "ci", deadline=None, max_examples=60, derandomize=True, database=None, print_blob=True,
+    "ci",
+    deadline=None,
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    print_blob=True,
     suppress_health_check=SLOW_DRAWS,
 )
 settings.register_profile(
     "local", deadline=None, max_examples=60, print_blob=True, suppress_health_check=SLOW_DRAWS
 )
 settings.register_profile("long", parent=settings.get_profile("local"), max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local")
+)
 
 if os.environ.get("NUMFUSE_BACKEND") == "numpy":
     LEVELS = []

@@ -42,7 +42,12 @@ def assert_reference_agrees(case, exact):
     double = case.rounded(np.float64)
     out, lse = double.run(numfuse.reference.attention, return_lse=True)
     size = 1 + np.abs(np.where(exact.visible, exact.scores, 0)).max(initial=0)
-    np.testing.assert_allclose(out, exact.out.astype(float), rtol=0, atol=1e-12 * size * (1 + np.abs(double.value).max(initial=0)))
+    np.testing.assert_allclose(
+        out,
+        exact.out.astype(float),
+        rtol=0,
+        atol=1e-12 * size * (1 + np.abs(double.value).max(initial=0)),
+    )
     np.testing.assert_allclose(lse, exact.lse.astype(float), rtol=0, atol=1e-12 * size)
 
 
@@ -74,7 +79,9 @@ def assert_right(case, out, lse=None):
         # a row with S = 0 has no relative error: its weights or values are all 0, `flushed` bounds it
         return np.divide(error, total, out=np.zeros_like(total), where=total > flushed)
 
-    plain_error = relative(np.abs(plain.astype(exact.out.dtype) - exact.out).astype(float)).max(initial=0)
+    plain_error = relative(np.abs(plain.astype(exact.out.dtype) - exact.out).astype(float)).max(
+        initial=0
+    )
     error = np.abs(out.astype(exact.out.dtype) - exact.out).astype(float)
     allowed = total * (2 * plain_error + (8 + 4 * score[..., None]) * u) + flushed
     assert not (excess := ~(error <= allowed)).any(), (
@@ -94,5 +101,8 @@ def assert_right(case, out, lse=None):
     def lse_error(given):
         return np.abs(np.where(empty, 0, given).astype(true_lse.dtype) - true_lse).astype(float)
 
-    allowed = 2 * lse_error(plain_lse).max(initial=0) + (8 + 4 * score + np.abs(true_lse).astype(float)) * u
+    allowed = (
+        2 * lse_error(plain_lse).max(initial=0)
+        + (8 + 4 * score + np.abs(true_lse).astype(float)) * u
+    )
     assert (lse_error(lse) <= allowed).all(), f"lse is off by {(lse_error(lse) / u).max():.1f} u"

@@ -34,11 +34,15 @@ class Case:
 
     @property
     def lead(self):
-        return np.broadcast_shapes(self.query.shape[:-3], self.key.shape[:-3], self.value.shape[:-3])
+        return np.broadcast_shapes(
+            self.query.shape[:-3], self.key.shape[:-3], self.value.shape[:-3]
+        )
 
     def run(self, function=None, **more):
         """What `attention` (or another function with its signature) says."""
-        return (function or numfuse.attention)(self.query, self.key, self.value, **self.options, **more)
+        return (function or numfuse.attention)(
+            self.query, self.key, self.value, **self.options, **more
+        )
 
     def rounded(self, to):
         """The same call with every number rounded to the compute dtype and then held in `to`."""
@@ -74,7 +78,7 @@ def thinned(shape):
 
     def build(ones, dropped):
         kept = [1 if one else n for one, n in zip(ones, shape, strict=True)]
-        return tuple(kept[min(dropped, len(shape)):])
+        return tuple(kept[min(dropped, len(shape)) :])
 
     ones = st.lists(st.booleans(), min_size=len(shape), max_size=len(shape))
     return st.builds(build, ones, st.integers(0, len(shape)))
@@ -113,14 +117,20 @@ def biases(shape, rng):
         return layout(bias) if bias.ndim else bias
 
     return st.builds(
-        build, thinned(shape), st.sampled_from(["f4", "f8"]), st.sampled_from([0.1, 2.0]), st.booleans(),
+        build,
+        thinned(shape),
+        st.sampled_from(["f4", "f8"]),
+        st.sampled_from([0.1, 2.0]),
+        st.booleans(),
         st.sampled_from(LAYOUTS),
     )
 
 
 def windows(queries, keys):
     """None, one number for both sides, or a pair in which either may be None."""
-    side = st.one_of(st.none(), st.sampled_from([0, 1, 5, 64, 100]), st.integers(0, queries + keys + 2))
+    side = st.one_of(
+        st.none(), st.sampled_from([0, 1, 5, 64, 100]), st.integers(0, queries + keys + 2)
+    )
     return st.one_of(st.none(), st.sampled_from([0, 1, 3, 50]), st.tuples(side, side))
 
 
@@ -132,12 +142,21 @@ def per_item(lead, low, high, rng):
         return rng.integers(lowest, max(high, lowest) + 1, thin).astype(dtype)
 
     return st.one_of(
-        st.none(), st.integers(low, high), st.builds(array, thinned(lead), st.sampled_from(["i8", "i4", "i2", "u2"]))
+        st.none(),
+        st.integers(low, high),
+        st.builds(array, thinned(lead), st.sampled_from(["i8", "i4", "i2", "u2"])),
     )
 
 
 @st.composite
-def cases(draw, *, dtypes=("f4", "f4", "f8", "mixed"), most_products=3_000_000, lengths=LENGTHS, head_dims=HEAD_DIMS):
+def cases(
+    draw,
+    *,
+    dtypes=("f4", "f4", "f8", "mixed"),
+    most_products=3_000_000,
+    lengths=LENGTHS,
+    head_dims=HEAD_DIMS,
+):
     """One call of `attention`; `most_products` limits heads × queries × keys × head size."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     queries, keys = draw(st.sampled_from(lengths)), draw(st.sampled_from(lengths))
@@ -148,7 +167,11 @@ def cases(draw, *, dtypes=("f4", "f4", "f8", "mixed"), most_products=3_000_000, 
         lead, key_heads, group = (), 1, 1
     else:
         room = max(1, most_products // max(1, queries * keys * (head_dim + value_dim)))
-        lead = draw(st.sampled_from([(), (1,), (2,), (3,), (2, 2), (3, 1, 2)]).filter(lambda x: np.prod(x) <= room))
+        lead = draw(
+            st.sampled_from([(), (1,), (2,), (3,), (2, 2), (3, 1, 2)]).filter(
+                lambda x: np.prod(x) <= room
+            )
+        )
         room //= int(np.prod(lead))
         group = draw(st.sampled_from([1, 1, 2, 3, 4, 8]).filter(lambda x: x <= max(1, room)))
         key_heads = draw(st.sampled_from([1, 2, 3]).filter(lambda x: x * group <= max(1, room)))
@@ -176,7 +199,7 @@ def cases(draw, *, dtypes=("f4", "f4", "f8", "mixed"), most_products=3_000_000, 
     value = array(key_heads, keys, value_dim, thin=thin)
 
     full = (queries, keys) if matrices else (*lead, heads, queries, keys)
-    slopes = [(heads,)] if len(lead) != 1 else [(heads,), (lead[0], heads)]
+    slopes = [(heads,), (*lead, heads)]
     options = {}
 
     def maybe(name, strategy):
@@ -187,8 +210,14 @@ def cases(draw, *, dtypes=("f4", "f4", "f8", "mixed"), most_products=3_000_000, 
     maybe("window", windows(queries, keys))
     maybe("mask", masks(full, rng))
     maybe("bias", biases(full, rng))
-    maybe("alibi_slopes", st.sampled_from(slopes).map(lambda s: (0.5 ** rng.integers(0, 8, s)).astype(np.float32)))
-    maybe("sinks", st.sampled_from(slopes).map(lambda s: (3 * rng.standard_normal(s)).astype(np.float32)))
+    maybe(
+        "alibi_slopes",
+        st.sampled_from(slopes).map(lambda s: (0.5 ** rng.integers(0, 8, s)).astype(np.float32)),
+    )
+    maybe(
+        "sinks",
+        st.sampled_from(slopes).map(lambda s: (3 * rng.standard_normal(s)).astype(np.float32)),
+    )
     maybe("scale", st.sampled_from([0.0, 1.0, -1.0, 0.3]).map(lambda x: x / head_dim**0.5))
     maybe("softcap", st.sampled_from([0.5, 5.0, 30.0]))
     maybe("key_lengths", per_item(lead, 0, keys, rng))

@@ -21,15 +21,39 @@ class Answer(NamedTuple):
 
 
 def answer(
-    query, key, value, *, causal=False, window=None, mask=None, bias=None, alibi_slopes=None, sinks=None,
-    scale=None, softcap=None, key_lengths=None, query_offset=None, precision=np.float64,
+    query,
+    key,
+    value,
+    *,
+    causal=False,
+    window=None,
+    mask=None,
+    bias=None,
+    alibi_slopes=None,
+    sinks=None,
+    scale=None,
+    softcap=None,
+    key_lengths=None,
+    query_offset=None,
+    precision=np.float64,
 ):
     """Out, lse, weights, scores and visibility of one call, all in `precision`."""
     if query.ndim == 2:
         one = answer(
-            query[None], key[None], value[None], causal=causal, window=window, mask=mask, bias=bias,
-            alibi_slopes=alibi_slopes, sinks=sinks, scale=scale, softcap=softcap, key_lengths=key_lengths,
-            query_offset=query_offset, precision=precision,
+            query[None],
+            key[None],
+            value[None],
+            causal=causal,
+            window=window,
+            mask=mask,
+            bias=bias,
+            alibi_slopes=alibi_slopes,
+            sinks=sinks,
+            scale=scale,
+            softcap=softcap,
+            key_lengths=key_lengths,
+            query_offset=query_offset,
+            precision=precision,
         )
         return Answer(*(part[0] for part in one))
     lead = np.broadcast_shapes(query.shape[:-3], key.shape[:-3], value.shape[:-3])
@@ -40,7 +64,9 @@ def answer(
     k = np.repeat(key.astype(precision), group, axis=-3)
     v = np.repeat(value.astype(precision), group, axis=-3)
 
-    scores = (q @ np.swapaxes(k, -1, -2)) * precision(1 / math.sqrt(head_dim) if scale is None else scale)
+    scores = (q @ np.swapaxes(k, -1, -2)) * precision(
+        1 / math.sqrt(head_dim) if scale is None else scale
+    )
     scores = np.broadcast_to(scores, (*lead, heads, queries, keys))
     if softcap is not None:
         scores = precision(softcap) * np.tanh(scores / precision(softcap))
@@ -101,7 +127,7 @@ def by_hand(query, key, value, **options):
 
     def entry(array, b, h, i=None, j=None):
         index = (b, h) if i is None else (b, h, i, j)
-        index = index[len(index) - array.ndim:]
+        index = index[len(index) - array.ndim :]
         return array[tuple(0 if n == 1 else x for x, n in zip(index, array.shape, strict=True))]
 
     def integer(numbers, b):
@@ -110,7 +136,9 @@ def by_hand(query, key, value, **options):
 
     for b in range(batch):
         length = keys if get("key_lengths") is None else integer(options["key_lengths"], b)
-        offset = length - queries if get("query_offset") is None else integer(options["query_offset"], b)
+        offset = (
+            length - queries if get("query_offset") is None else integer(options["query_offset"], b)
+        )
         for h in range(heads):
             g = h // (heads // key.shape[1])
             for i in range(queries):
@@ -125,7 +153,10 @@ def by_hand(query, key, value, **options):
                         continue
                     if get("mask") is not None and not entry(options["mask"], b, h, i, j):
                         continue
-                    score = scale * sum(float(x) * float(y) for x, y in zip(query[b, h, i], key[b, g, j], strict=True))
+                    score = scale * sum(
+                        float(x) * float(y)
+                        for x, y in zip(query[b, h, i], key[b, g, j], strict=True)
+                    )
                     if get("softcap") is not None:
                         score = options["softcap"] * math.tanh(score / options["softcap"])
                     if get("bias") is not None:
@@ -143,6 +174,7 @@ def by_hand(query, key, value, **options):
                 lse[b, h, i] = math.log(total) + top
                 for c in range(value.shape[3]):
                     out[b, h, i, c] = math.fsum(
-                        math.exp(s - top) / total * float(value[b, g, j, c]) for j, s in logits.items()
+                        math.exp(s - top) / total * float(value[b, g, j, c])
+                        for j, s in logits.items()
                     )
     return out, lse

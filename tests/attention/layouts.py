@@ -95,7 +95,17 @@ def memory_mapped(a):
 
 
 LAYOUTS = [
-    contiguous, heads_and_length_swapped, fortran, every_second_column, every_second_row, part_of_wider_rows,
-    rows_backwards, columns_backwards, everything_backwards, read_only, other_byte_order, misaligned,
+    contiguous,
+    heads_and_length_swapped,
+    fortran,
+    every_second_column,
+    every_second_row,
+    part_of_wider_rows,
+    rows_backwards,
+    columns_backwards,
+    everything_backwards,
+    read_only,
+    other_byte_order,
+    misaligned,
     memory_mapped,
 ]

@@ -60,7 +60,9 @@ def test_reference_weights_are_the_formula(case):
     exact = answer(double.query, double.key, double.value, **double.options)
     size = 1 + np.abs(np.where(exact.visible, exact.scores, 0)).max(initial=0)
     # value's leading axes may be larger than those that the weights have
-    np.testing.assert_allclose(np.broadcast_to(weights, exact.weights.shape), exact.weights, rtol=0, atol=1e-12 * size)
+    np.testing.assert_allclose(
+        np.broadcast_to(weights, exact.weights.shape), exact.weights, rtol=0, atol=1e-12 * size
+    )
 
 
 def test_reference_computes_in_the_dtype_of_its_inputs():

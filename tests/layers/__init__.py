@@ -1,0 +1,1 @@
+"""The small kernels that stand beside attention: GELU and layer normalisation."""
