@@ -1,29 +1,40 @@
 """Fused kernels for NumPy.
 
-The functions are here; the submodules are imported when they are first used.
+The functions are here; the submodules `compat`, `layers`, `models` and `reference` are
+imported when they are first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._attention import AttentionResult, attention, attention_weights
 from ._config import config_context, get_config, set_config, show_versions
 from ._errors import InternalError
+from ._merge import merge_attention
+from ._rotary import rotary
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import reference
+    from . import compat as compat
+    from . import layers as layers
+    from . import models as models
+    from . import reference as reference
 
 __all__ = [
+    "AttentionResult",
     "InternalError",
     "__version__",
+    "attention",
+    "attention_weights",
     "config_context",
     "get_config",
-    "reference",
+    "merge_attention",
+    "rotary",
     "set_config",
     "show_versions",
 ]
 
-_SUBMODULES = ("reference",)
+_SUBMODULES = ("compat", "layers", "models", "reference")
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +44,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*__all__, *_SUBMODULES})

@@ -7,7 +7,8 @@
 //!
 //! What is not guaranteed: while a kernel runs without the GIL, another Python thread may write
 //! to an array that it reads, as with NumPy's own functions. The result is undefined then. An
-//! array cannot be freed or resized meanwhile, since the caller holds it.
+//! array is not freed meanwhile, since the caller holds it, unless `resize(refcheck=False)` is asked
+//! to.
 
 #![allow(unsafe_code)]
 
@@ -117,7 +118,11 @@ impl Lent {
         argument: &'static str,
         array: &'a Array<'_>,
     ) -> Result<View<'a, T>, Error> {
-        self.read(argument, Memory::of(argument, array)?)
+        if array.ndim() <= FEW {
+            self.read(argument, &Memory::<T, FEW>::of(argument, array)?)
+        } else {
+            self.read(argument, &Memory::<T, MAX_RANK>::of(argument, array)?)
+        }
     }
 
     /// Like [`Lent::input`], with an axis of one head put before a matrix.
@@ -126,7 +131,14 @@ impl Lent {
         argument: &'static str,
         array: &'a Array<'_>,
     ) -> Result<View<'a, T>, Error> {
-        self.read(argument, Memory::of(argument, array)?.with_heads())
+        if array.ndim() == 2 {
+            self.read(
+                argument,
+                &Memory::<T, FEW>::of(argument, array)?.with_heads(),
+            )
+        } else {
+            self.input(argument, array)
+        }
     }
 
     /// Like [`Lent::input`], for an argument that may be left out.
@@ -157,7 +169,11 @@ impl Lent {
         array: &'a Array<'_>,
     ) -> Result<ViewMut<'a, T>, Error> {
         writeable(argument, array)?;
-        self.write(argument, Memory::of(argument, array)?)
+        if array.ndim() <= FEW {
+            self.write(argument, &Memory::<T, FEW>::of(argument, array)?)
+        } else {
+            self.write(argument, &Memory::<T, MAX_RANK>::of(argument, array)?)
+        }
     }
 
     /// Like [`Lent::output`], with an axis of one head put before a matrix.
@@ -166,14 +182,21 @@ impl Lent {
         argument: &'static str,
         array: &'a Array<'_>,
     ) -> Result<ViewMut<'a, T>, Error> {
-        writeable(argument, array)?;
-        self.write(argument, Memory::of(argument, array)?.with_heads())
+        if array.ndim() == 2 {
+            writeable(argument, array)?;
+            self.write(
+                argument,
+                &Memory::<T, FEW>::of(argument, array)?.with_heads(),
+            )
+        } else {
+            self.output(argument, array)
+        }
     }
 
-    fn read<'a, T: Element>(
+    fn read<'a, T: Element, const AXES: usize>(
         &mut self,
         argument: &'static str,
-        memory: Memory<'a, T>,
+        memory: &Memory<'a, T, AXES>,
     ) -> Result<View<'a, T>, Error> {
         apart(argument, &memory.bytes, &self.outputs)?;
         self.inputs.push(memory.bytes.clone());
@@ -183,10 +206,10 @@ impl Lent {
             .map_err(|error| error.named(argument))
     }
 
-    fn write<'a, T: Element>(
+    fn write<'a, T: Element, const AXES: usize>(
         &mut self,
         argument: &'static str,
-        memory: Memory<'a, T>,
+        memory: &Memory<'a, T, AXES>,
     ) -> Result<ViewMut<'a, T>, Error> {
         apart(argument, &memory.bytes, &self.outputs)?;
         apart(argument, &memory.bytes, &self.inputs)?;
@@ -197,21 +220,25 @@ impl Lent {
     }
 }
 
+/// Room for the axes of nearly every array: clearing and moving room for 64 would take longer than
+/// the work on a small problem.
+const FEW: usize = 8;
+
 /// Where an array's elements lie: every index within the shape, times the strides, from `first`
 /// on, is an aligned element of the array's memory, which its owner keeps for 'a.
-struct Memory<'a, T> {
+struct Memory<'a, T, const AXES: usize> {
     /// Element at index 0, or any aligned address where there is no element.
     first: *mut T,
     rank: usize,
-    shape: [usize; MAX_RANK],
+    shape: [usize; AXES],
     /// In elements; 0 along axes of length 0 or 1, whose strides mean nothing.
-    strides: [isize; MAX_RANK],
+    strides: [isize; AXES],
     /// Addresses of all bytes between the first and the last element in memory.
     bytes: Range<usize>,
     owner: PhantomData<&'a ()>,
 }
 
-impl<'a, T: Element> Memory<'a, T> {
+impl<'a, T: Element, const AXES: usize> Memory<'a, T, AXES> {
     fn of(argument: &'static str, array: &'a Array<'_>) -> Result<Self, Error> {
         if !holds::<T>(array) {
             return Err(Error::Layout {
@@ -220,7 +247,7 @@ impl<'a, T: Element> Memory<'a, T> {
             });
         }
         let rank = array.ndim();
-        if rank > MAX_RANK {
+        if rank > AXES {
             return Err(Error::Layout {
                 argument,
                 problem: "has more than 64 axes; reshape it",
@@ -229,8 +256,8 @@ impl<'a, T: Element> Memory<'a, T> {
         let mut memory = Self {
             first: NonNull::dangling().as_ptr(),
             rank,
-            shape: [0; MAX_RANK],
-            strides: [0; MAX_RANK],
+            shape: [0; AXES],
+            strides: [0; AXES],
             bytes: 0..0,
             owner: PhantomData,
         };
@@ -266,15 +293,11 @@ impl<'a, T: Element> Memory<'a, T> {
         Ok(memory)
     }
 
-    /// Puts an axis of length 1 first where there are two axes.
+    /// A matrix with an axis of length 1 before the others.
     fn with_heads(mut self) -> Self {
-        if self.rank == 2 {
-            self.rank = 3;
-            self.shape[..3].rotate_right(1);
-            self.strides[..3].rotate_right(1);
-            self.shape[0] = 1;
-            self.strides[0] = 0;
-        }
+        (self.shape[2], self.shape[1], self.shape[0]) = (self.shape[1], self.shape[0], 1);
+        (self.strides[2], self.strides[1], self.strides[0]) = (self.strides[1], self.strides[0], 0);
+        self.rank = 3;
         self
     }
 

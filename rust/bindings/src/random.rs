@@ -79,11 +79,11 @@ fn filled<'py, T: Element>(
     let out = Lent::default().output("out", &array)?;
     enter(py, 1, |_: &Context<'_>| {
         let problem = "is not one piece of memory; pass a copy";
-        let out = out.into_slice().map_err(|_| Error::Layout {
-            argument: "out",
-            problem,
-        })?;
-        fill(out);
+        let argument = "out";
+        fill(
+            out.into_slice()
+                .ok_or(Error::Layout { argument, problem })?,
+        );
         Ok(())
     })?;
     Ok(array)
