@@ -1,0 +1,10 @@
+"""The chapters of `numfuse tour`, in reading order: a new family adds its function here."""
+
+from collections.abc import Callable
+
+from .chapter import Chapter, Guide
+from .check import check
+from .heads import heads
+from .meaning import meaning
+
+CHAPTERS: tuple[Callable[[Guide], Chapter], ...] = (meaning, heads, check)
