@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Window = int | tuple[int | None, int | None] | None
+    _Optional = NDArray[Any] | None
+    _KernelOptions = tuple[
+        bool, int | None, int | None, _Optional, _Optional, _Optional, _Optional,
+        float, float | None, _Optional, _Optional,
+    ]  # fmt: skip
 
 _BOOL = np.dtype(np.bool_)
 _INT64 = np.dtype(np.int64)
@@ -47,7 +52,7 @@ class Problem(NamedTuple):
         assert self.value is not None
         return self.value
 
-    def options(self) -> tuple[Any, ...]:
+    def options(self) -> _KernelOptions:
         """All but query, key and value, in the order in which the extension takes them."""
         return self[3:-1]
 

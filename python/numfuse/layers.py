@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["gelu", "layer_norm"]
 
 
-def gelu(x: ArrayLike, *, approximate: Literal["none", "tanh"] = "none") -> NDArray[Any]:
+def gelu(
+    x: ArrayLike,
+    *,
+    approximate: Literal["none", "tanh"] = "none",
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Gaussian error linear unit x·Φ(x), Φ the normal distribution function [1]_.
 
     Parameters
@@ -26,18 +31,21 @@ def gelu(x: ArrayLike, *, approximate: Literal["none", "tanh"] = "none") -> NDAr
     approximate : {"none", "tanh"}, default "none"
         "none" is ½x·(1 + erf(x/√2)); "tanh" is ½x·(1 + tanh(√(2/π)·(x + 0.044715x³))), which
         GPT-2 was trained with. As in PyTorch.
+    out : ndarray, shape and dtype of `x`, optional
+        Where to write the result; it may share memory with `x`, for which the result is computed
+        aside and copied.
 
     Returns
     -------
     ndarray, shape and dtype of `x`
-        A new array.
+        `out` if it was given.
 
     Raises
     ------
     TypeError
-        If `x` is neither float32 nor float64.
+        If `x` is neither float32 nor float64, or `out` is no array of that dtype.
     ValueError
-        If `approximate` is neither of the two.
+        If `approximate` is neither of the two, or `out` has another shape or is read-only.
 
     References
     ----------
@@ -51,16 +59,21 @@ def gelu(x: ArrayLike, *, approximate: Literal["none", "tanh"] = "none") -> NDAr
     """
     (x,), dtype = _arrays.floats(x=x)
     approximate = _options.APPROXIMATE.checked("approximate", approximate)
+    if out is not None:
+        _arrays.check_out(out, x.shape, dtype)
     if _config.backend() == "numpy":
         from . import reference
 
-        return np.asarray(reference.gelu(x.astype(dtype, copy=False), approximate=approximate))
-    out = np.empty(x.shape, dtype)
-    rows = _arrays.rows(x, dtype)
+        result = np.asarray(reference.gelu(x.astype(dtype, copy=False), approximate=approximate))
+        return _arrays.deliver(result, out)
+    result = _arrays.result(out, x.shape, dtype, [x])
     _native.kernels.gelu(
-        np.atleast_1d(rows), np.atleast_1d(out), approximate == "tanh", _config.threads()
+        np.atleast_1d(_arrays.rows(x, dtype)),
+        np.atleast_1d(result),
+        approximate == "tanh",
+        _config.threads(),
     )
-    return out
+    return _arrays.deliver(result, out)
 
 
 def layer_norm(
@@ -69,6 +82,7 @@ def layer_norm(
     bias: ArrayLike | None = None,
     *,
     epsilon: float = 1e-5,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Layer normalisation [1]_: (x − mean) / √(variance + epsilon)·weight + bias on the last axis.
 
@@ -82,19 +96,23 @@ def layer_norm(
         Added to each feature, in the dtype of `x`; 0 unless given.
     epsilon : float, default 1e-5
         Added to the variance, >= 0. BERT has 1e-12.
+    out : ndarray, shape and dtype of `x`, optional
+        Where to write the result; it may share memory with an input, for which the result is
+        computed aside and copied.
 
     Returns
     -------
     ndarray, shape and dtype of `x`
-        A new array. The variance is that of the row itself, divided by the number of features.
+        `out` if it was given. The variance of a row is the mean of its squared deviations.
 
     Raises
     ------
     TypeError
-        If `x` is neither float32 nor float64, or `weight` or `bias` is no array of floats.
+        If `x` is neither float32 nor float64, `weight` or `bias` is no array of floats, or `out`
+        is no array of x's dtype.
     ValueError
-        If `weight` or `bias` has not one number for each feature, `x` has no axis, or `epsilon` is
-        negative or not finite.
+        If `weight` or `bias` has not one number for each feature, `x` has no axis, `epsilon` is
+        negative or not finite, or `out` has another shape or is read-only.
 
     References
     ----------
@@ -121,12 +139,15 @@ def layer_norm(
 
     weight, bias = vector("weight", weight), vector("bias", bias)
     epsilon = _options.EPSILON.checked("epsilon", epsilon, dtype)
+    if out is not None:
+        _arrays.check_out(out, x.shape, dtype)
     if _config.backend() == "numpy":
         from . import reference
 
-        return reference.layer_norm(x.astype(dtype, copy=False), weight, bias, epsilon=epsilon)
-    out = np.empty(x.shape, dtype)
+        result = reference.layer_norm(x.astype(dtype, copy=False), weight, bias, epsilon=epsilon)
+        return _arrays.deliver(result, out)
+    result = _arrays.result(out, x.shape, dtype, [x, weight, bias])
     _native.kernels.layer_norm(
-        _arrays.rows(x, dtype), weight, bias, epsilon, out, _config.threads()
+        _arrays.rows(x, dtype), weight, bias, epsilon, result, _config.threads()
     )
-    return out
+    return _arrays.deliver(result, out)
