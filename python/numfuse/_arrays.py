@@ -29,8 +29,8 @@ def as_array(name: str, value: object) -> NDArray[Any]:
     masked = sys.modules.get("numpy.ma")  # whoever has a masked array has loaded it
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise TypeError(
-            f"{name} is a MaskedArray, but masked arrays are not supported; pass {name}.data, or "
-            f"{name}.filled(...), and say what may be seen by an argument for it."
+            f"{name} is a MaskedArray, but has to be an ordinary array; pass {name}.filled(0), and "
+            "what is masked by mask, bias or key_lengths."
         )
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -84,14 +84,16 @@ def _readable(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
 
 
 def _has_unit_rows(array: NDArray[Any]) -> bool:
-    return array.ndim == 0 or array.shape[-1] <= 1 or array.strides[-1] == array.itemsize
+    if array.size == 0 or array.ndim == 0:  # NumPy gives empty arrays any strides
+        return True
+    return array.shape[-1] == 1 or array.strides[-1] == array.itemsize
 
 
 def _copied(array: NDArray[Any], dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
     """Copy an array; those of its first `axes` axes that repeat one element stay one long."""
     with np.errstate(over="ignore"):
         copy = np.array(once(array, axes), dtype, order="C", copy=True, subok=False)
-    return broadcast(copy, array.shape)
+    return broadcast("A copy of an array", copy, array.shape)
 
 
 def once(array: NDArray[Any], axes: int) -> NDArray[Any]:
@@ -103,18 +105,33 @@ def once(array: NDArray[Any], axes: int) -> NDArray[Any]:
     return array[index]
 
 
-def broadcast(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """`np.broadcast_shapes` for shapes of any size; None where they do not broadcast."""
+    rank = max(map(len, shapes))
+    together = []
+    for axis in range(-rank, 0):
+        lengths = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        if len(lengths) > 1:
+            return None
+        together.append(lengths.pop() if lengths else 1)
+    return tuple(together)
+
+
+def broadcast(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """`array` seen with `shape`, which it is known to broadcast to."""
-    return array if array.shape == shape else np.broadcast_to(array, shape)
+    if array.shape == shape:
+        return array
+    check_size(what, shape, array.dtype)
+    return np.broadcast_to(array, shape)
 
 
-def check_size(what: str, shape: tuple[int, ...], dtype: np.dtype[Any], way_out: str) -> None:
+def check_size(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse an array that no address space could hold, whatever length 0 another axis has."""
     size = math.prod(max(length, 1) for length in shape) * dtype.itemsize
     if size > sys.maxsize:
         raise ValueError(
-            f"{what} would have shape {shape}, {size} bytes, but an array has at most "
-            f"{sys.maxsize}; {way_out}."
+            f"{what} would have shape {shape} and {size} bytes, but no array has more than "
+            f"{sys.maxsize}; use shorter axes or fewer of them."
         )
 
 

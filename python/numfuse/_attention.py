@@ -266,7 +266,7 @@ def _forward(
     dtype, shape = query.dtype, problem.callers_shape((*query.shape[:-1], value.shape[-1]))
     if out is not None:
         _arrays.check_out(out, shape, dtype)
-    _arrays.check_size("The output", shape, dtype, "use shorter arrays")
+    _arrays.check_size("The output", shape, dtype)
     if _config.backend() == "numpy":
         from . import reference
 
@@ -352,7 +352,7 @@ def attention_weights(
     dtype, shape = problem.query.dtype, problem.callers_shape(problem.scores_shape())
     if out is not None:
         _arrays.check_out(out, shape, dtype)
-    _arrays.check_size("The matrix of weights", shape, dtype, "use fewer queries or keys")
+    _arrays.check_size("The matrix of weights", shape, dtype)
     if _config.backend() == "numpy":
         from . import reference
 

@@ -67,6 +67,7 @@ class Array(NamedTuple):
     allowed: str
     """Dtype and values in words; `keys` in braces is the number of keys."""
     way_out: str
+    """How to get such a dtype or value."""
     fits: Callable[[NDArray[Any], int], NDArray[np.bool_]] | None
     """Which elements are allowed, given the number of keys; None where each is."""
     whole: bool
@@ -89,12 +90,12 @@ class Array(NamedTuple):
             at = f" at {[int(i) for i in index]}" if index else ""
             raise ValueError(f"{name} is {array[index]}{at}, but {allowed}; {self.way_out}.")
         if not _broadcasts(array.shape, shape, self.whole):
+            last = "the last axis has to be that long, any other one" if self.whole else "each axis"
             raise ValueError(
-                f"{name} has shape {array.shape}, which does not broadcast to {shape}, which is "
-                f"{self.axes}; {self.way_out}."
+                f"{name} has shape {array.shape}, which does not broadcast to {shape}, "
+                f"{self.axes}; {last} has to be that long, of length 1, or absent."
             )
-        _arrays.check_size(name, shape, dtype, "use shorter arrays")
-        return _arrays.broadcast(_arrays.strided(array, dtype), shape)
+        return _arrays.broadcast(name, _arrays.strided(array, dtype), shape)
 
 
 def _broadcasts(given: tuple[int, ...], shape: tuple[int, ...], whole: bool) -> bool:
@@ -198,8 +199,8 @@ ROTARY_DIM = Scalar(
     bad=(-2, 3, 2**40, 4.0, "4", True),
 )
 DROPOUT_P = Scalar(
-    allowed="0",
-    way_out="dropout is not supported yet: leave it out",
+    allowed="0 (dropout is not supported yet)",
+    way_out="leave it out",
     convert=_number,
     fits=lambda value: value == 0,
     bad=(0.1, 1.0, -0.1, math.nan, "0", None, True),
@@ -257,7 +258,7 @@ SINKS = Array(
     bad=(np.ones(7), 1.0, [math.nan], [math.inf], [True], [1j]),
 )
 KEY_LENGTHS = Array(
-    axes="the leading axes, without heads",
+    axes="the leading axes without heads",
     kinds="iu",
     allowed="integers from 0 to {keys}, the number of keys",
     way_out="give one integer, or one for each item of the batch",
@@ -266,7 +267,7 @@ KEY_LENGTHS = Array(
     bad=(-1, 2**40, 2**64 - 1, 2**70, [1] * 7, 1.0, True, "1", math.nan),
 )
 QUERY_OFFSET = Array(
-    axes="the leading axes, without heads",
+    axes="the leading axes without heads",
     kinds="iu",
     allowed="integers from -2**61 to 2**61",
     way_out="give one integer, or one for each item of the batch",

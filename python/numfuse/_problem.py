@@ -99,11 +99,10 @@ def checked(
     heads, (queries, head_dim), keys = 1, arrays[0].shape[-2:], arrays[1].shape[-2]
     if not one_head:
         heads = arrays[0].shape[-3]
-    for name, array in zip(given, arrays, strict=True):
-        _arrays.check_size(f"{name}, broadcast,", (*lead, *array.shape[-3:]), dtype, "use less")
+    arrays = [_arrays.rows(array, dtype) for array in arrays]
     arrays = [
-        array[None] if one_head else _arrays.broadcast(array, (*lead, *array.shape[-3:]))
-        for array in (_arrays.rows(array, dtype) for array in arrays)
+        array[None] if one_head else _arrays.broadcast(name, array, (*lead, *array.shape[-3:]))
+        for name, array in zip(given, arrays, strict=True)
     ]
     scores, rows = (*lead, heads, queries, keys), (*lead, heads)
 
@@ -141,14 +140,14 @@ def _leading_axes(arrays: dict[str, NDArray[Any]]) -> tuple[int, ...]:
     for name, rank in zip(names, ranks, strict=True):
         if rank < 2:
             raise ValueError(
-                f"{name} has {rank} axes, but has to have at least 2 {given}; reshape it to "
+                f"{name} is {rank}-D, but has to be at least 2-D {given}; reshape it to "
                 "(..., heads, length, head_dim), or to (length, head_dim) for one head."
             )
     if 2 in ranks and max(ranks) > 2:
         raise ValueError(
-            f"{names[ranks.index(2)]} has 2 axes, but {names[ranks.index(max(ranks))]} has "
-            f"{max(ranks)} {given}; give all of them axes (..., heads, length, head_dim), with "
-            "heads 1 if need be, or all of them 2."
+            f"{names[ranks.index(2)]} is 2-D, but {names[ranks.index(max(ranks))]} is "
+            f"{max(ranks)}-D {given}; give all of them the axes (..., heads, length, head_dim), "
+            "heads 1 if need be, or make all of them 2-D."
         )
     query, key, *value = arrays.values()
     if query.shape[-1] != key.shape[-1]:
@@ -174,10 +173,10 @@ def _leading_axes(arrays: dict[str, NDArray[Any]]) -> tuple[int, ...]:
                 f"key has {key_heads} heads, which does not divide query's {heads} {given}; "
                 "repeat or drop heads of key and value."
             )
-    try:
-        return np.broadcast_shapes(*(array.shape[:-3] for array in arrays.values()))
-    except ValueError:
+    lead = _arrays.broadcast_shapes(*(array.shape[:-3] for array in arrays.values()))
+    if lead is None:
         raise ValueError(
-            f"The axes before heads, length and head_dim do not broadcast {given}; each has to "
-            "be equal in all of them, 1, or absent."
-        ) from None
+            f"The axes of {', '.join(names)} before heads, length and head_dim do not broadcast "
+            f"{given}; each has to be equal in all of them, of length 1, or absent."
+        )
+    return lead

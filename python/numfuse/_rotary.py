@@ -78,9 +78,14 @@ def rotary(
     head_dim = x.shape[-1]
     base = _options.BASE.checked("base", base)
     interleaved = _options.FLAG.checked("interleaved", interleaved)
-    turned = _options.ROTARY_DIM.checked(
-        "rotary_dim", head_dim if rotary_dim is None else rotary_dim
-    )
+    if rotary_dim is None and head_dim % 2:
+        raise ValueError(
+            f"x has shape {x.shape}, and {head_dim} features do not make pairs; pass "
+            f"rotary_dim={head_dim - 1} to leave the last one as it is."
+        )
+    turned = head_dim
+    if rotary_dim is not None:
+        turned = _options.ROTARY_DIM.checked("rotary_dim", rotary_dim)
     if turned > head_dim:
         raise ValueError(
             f"rotary_dim is {turned}, but x has shape {x.shape} and with it {head_dim} features "
@@ -102,8 +107,8 @@ def rotary(
     out = np.empty(x.shape, dtype)
     _native.kernels.rotary(
         _arrays.rows(x, dtype),
-        _arrays.broadcast(np.cos(angle).astype(dtype), shape),
-        _arrays.broadcast(np.sin(angle).astype(dtype), shape),
+        _arrays.broadcast("cos", np.cos(angle).astype(dtype), shape),
+        _arrays.broadcast("sin", np.sin(angle).astype(dtype), shape),
         interleaved,
         out,
         _config.threads(),

@@ -113,14 +113,14 @@ def scaled_dot_product_attention(
 
 def _batched(arrays: dict[str, NDArray[Any]], own_axes: int) -> list[NDArray[Any]]:
     """Broadcast all axes before the last `own_axes`: heads too, unless they are grouped."""
-    try:
-        lead = np.broadcast_shapes(*(array.shape[:-own_axes] for array in arrays.values()))
-    except ValueError:
+    lead = _arrays.broadcast_shapes(*(array.shape[:-own_axes] for array in arrays.values()))
+    if lead is None:
         given = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(
             f"The axes before the last {own_axes} do not broadcast ({given}); if query has a "
             "multiple of key's and value's heads, pass enable_gqa=True."
-        ) from None
+        )
     return [
-        _arrays.broadcast(array, (*lead, *array.shape[-own_axes:])) for array in arrays.values()
+        _arrays.broadcast(name, array, (*lead, *array.shape[-own_axes:]))
+        for name, array in arrays.items()
     ]

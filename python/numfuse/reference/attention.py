@@ -60,7 +60,7 @@ def _exponentials(
     queries, keys, dtype = query.shape[-2], key.shape[-2], query.dtype.type
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
     lengths = np.asarray(keys if lengths is None else lengths, np.int64)[..., None, None, None]
-    offset = lengths - queries if offset is None else np.asarray(offset, np.int64)[..., None, None, None]
+    offset = lengths - queries if offset is None else np.int64(offset)[..., None, None, None]
     p, j = np.arange(queries)[:, None] + offset, np.arange(keys)  # (..., 1, Lq, 1), (K,)
     left, right = window if isinstance(window, tuple | list) else (window, window)
 
