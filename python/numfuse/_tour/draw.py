@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -98,25 +97,28 @@ def topic_map(
 
 
 def heads_overview(weights: NDArray[Any], *, narrow: bool = False) -> bytes:
-    """Draw (layers, heads, tokens, tokens) as a grid of unlabelled squares."""
-    layers, heads = weights.shape[:2]
+    """Draw (layers, heads, tokens, tokens) as a grid of squares in one image."""
+    layers, heads, tokens = weights.shape[:3]
+    step = tokens + 1  # a blank row and column between squares
+    mosaic = np.full((layers, step, heads, step), np.nan)
+    mosaic[:, :tokens, :, :tokens] = weights.transpose(0, 2, 1, 3)
+    mosaic = mosaic.reshape(layers * step, heads * step)[:-1, :-1]
     with rc_context(STYLE):
-        side = 0.42 if narrow else 0.78
-        size = (side * heads + 0.5, side * layers + 1.3)
+        side, width, height = (0.42, 0.6, 1.5) if narrow else (0.72, 1.6, 1.1)
+        size = (side * heads + width, side * layers + height)
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(layers, heads, squeeze=False)
-        for layer, row in enumerate(grid):
-            for head, axes in enumerate(row):
-                image = _square(axes, weights[layer, head])
-                axes.set_xticks([])
-                axes.set_yticks([])
-                if layer == 0:
-                    axes.set_title(f"{head + 1}", fontsize=10)
-            row[0].set_ylabel(f"{layer + 1}", rotation=0, labelpad=8, va="center", fontsize=10)
-        figure.suptitle("Attention weights by layer and head", fontsize=12)
-        figure.supylabel("layer", fontsize=10)
-        figure.supxlabel("head", fontsize=10)
-        bar = figure.colorbar(image, ax=grid, **_bar_place(narrow=narrow))
+        axes = figure.add_subplot()
+        image = axes.imshow(mosaic, cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
+        middle = (tokens - 1) / 2
+        axes.set_xticks(middle + step * np.arange(heads), [str(h + 1) for h in range(heads)])
+        axes.set_yticks(middle + step * np.arange(layers), [str(n + 1) for n in range(layers)])
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("head")
+        axes.set_ylabel("layer")
+        axes.spines[:].set_visible(False)
+        axes.set_title("Attention weights by layer and head", fontsize=12)
+        bar = figure.colorbar(image, ax=axes, **_bar_place(narrow=narrow))
         bar.set_label("attention weight (each row sums to 1)", fontsize=10)
         bar.outline.set_visible(False)
         return _png(figure)
@@ -127,7 +129,7 @@ def single_heads(weights: NDArray[Any], tokens: Sequence[str]) -> Iterator[bytes
     with rc_context(STYLE):
         figure = Figure(figsize=(2.4, 2.5), layout="constrained")
         axes = figure.add_subplot()
-        image = _square(axes, weights[0])
+        image = axes.imshow(weights[0], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
         places = range(len(tokens))
         axes.set_xticks(places, tokens, rotation=90, fontsize=9)
         axes.set_yticks(places, tokens, fontsize=9)
@@ -148,10 +150,6 @@ def weight_bar() -> bytes:
         bar.set_label("attention weight (each row sums to 1)", fontsize=10)
         bar.outline.set_visible(False)
         return _png(figure)
-
-
-def _square(axes: Axes, weights: NDArray[Any]) -> Any:
-    return axes.imshow(weights, cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
 
 
 def _bar_place(*, narrow: bool) -> dict[str, Any]:
