@@ -1,0 +1,93 @@
+"""Contract "GIL, Ctrl-C": other Python threads run during a kernel, and Ctrl-C stops one."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import numfuse
+
+
+def other_python_threads_run_during_a_kernel(name, example):
+    """Without a release, the counter could not move: a switch is never forced within this test."""
+    arguments = example.large()
+    counter, done, moved = [0], threading.Event(), []
+
+    def work():
+        try:
+            with numfuse.config_context(threads=1):
+                before = counter[0]
+                example.call(**arguments)
+                moved.append(counter[0] - before)
+        finally:
+            done.set()
+
+    interval = sys.getswitchinterval()
+    worker = threading.Thread(target=work)
+    try:
+        sys.setswitchinterval(1000)
+        worker.start()
+        while not done.is_set():
+            counter[0] += 1
+            time.sleep(1e-4)  # the worker takes the GIL meanwhile and keeps it until it lets go
+    finally:
+        sys.setswitchinterval(interval)
+        worker.join()
+    assert moved
+    assert moved[0] > 0
+
+
+class Stopped(Exception):
+    """What the handler of this test raises, as Python's own raises KeyboardInterrupt."""
+
+
+def stop(*_):
+    raise Stopped
+
+
+def seconds(call):
+    """How long a call ran until it was done or stopped."""
+    start = time.perf_counter()
+    try:
+        call()
+    except Stopped:
+        pass
+    return time.perf_counter() - start
+
+
+def ctrl_c_stops_a_kernel_and_leaves_its_inputs_alone(name, example):
+    """A signal in the first tenth of a call ends it within its first half, at one thread and at two.
+
+    Against a machine that is busy with other things, one of three attempts is enough.
+    """
+    arguments = {**example.large()}
+    arrays = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
+    before = {k: v.copy() for k, v in arrays.items()}
+    usual = example.result()
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        for threads in (1, 2):
+            with numfuse.config_context(threads=threads):
+                whole = seconds(lambda: example.call(**arguments))
+                for _ in range(3):
+                    timer = threading.Timer(whole / 10, os.kill, (os.getpid(), signal.SIGINT))
+                    timer.start()
+                    took = seconds(lambda: example.call(**arguments))
+                    timer.join()
+                    if took < whole / 2:
+                        break
+                else:
+                    pytest.fail(f"stopped after {took:.2f} s of {whole:.2f} s at {threads} threads")
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    for argument, a in arrays.items():
+        np.testing.assert_array_equal(a, before[argument])
+    for x, y in zip(usual, example.result(), strict=True):
+        np.testing.assert_array_equal(x, y, strict=True)
+
+
+ALL = [other_python_threads_run_during_a_kernel, ctrl_c_stops_a_kernel_and_leaves_its_inputs_alone]

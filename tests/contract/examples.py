@@ -1,0 +1,161 @@
+"""One usual call of each public function, in pieces that a test can replace one by one.
+
+`values` settle the dtype together and are batched along their first axis; `options` are arrays that
+are cast to that dtype (or bool, or integers). Each call is `call(**values, **options)`. `large` makes
+the same call long enough to be interrupted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .names import resolve
+
+RNG = np.random.default_rng(0)
+BATCH = 4
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call; `large` gives the values of a long one, as a function that makes them when needed."""
+
+    function: Callable[..., Any]
+    values: dict[str, np.ndarray]
+    options: dict[str, np.ndarray] = field(default_factory=dict)
+    keywords: dict[str, Any] = field(default_factory=dict)
+    has_out: bool = False
+    large: Callable[[], dict[str, np.ndarray]] | None = None
+    per_item: tuple[str, ...] = ()  # options whose first axis is the batch
+
+    def call(self, **replaced):
+        return self.function(**{**self.values, **self.options, **self.keywords, **replaced})
+
+    def result(self, **replaced):
+        """All arrays that the call gives, as a tuple."""
+        given = self.call(**replaced)
+        return given if isinstance(given, tuple) else (given,)
+
+    def item(self, index):
+        """The arguments of one item of the batch alone."""
+        arrays = {**self.values, **{name: self.options[name] for name in self.per_item}}
+        return {name: a[index : index + 1] for name, a in arrays.items()}
+
+
+def merging(function):
+    """`merge_attention` with each part as an argument of its own."""
+
+    def merge(out_0, out_1, lse_0, lse_1):
+        return function([out_0, out_1], [lse_0, lse_1])
+
+    return merge
+
+
+ATTENTION = {
+    "values": {
+        "query": normal(BATCH, 4, 9, 8),
+        "key": normal(BATCH, 2, 11, 8),
+        "value": normal(BATCH, 2, 11, 5),
+    },
+    "options": {
+        "mask": RNG.random((BATCH, 1, 9, 11)) < 0.8,
+        "bias": normal(BATCH, 4, 1, 11),
+        "alibi_slopes": np.abs(normal(BATCH, 4)),
+        "sinks": normal(BATCH, 4),
+        "key_lengths": np.array([11, 0, 7, 10]),
+        "query_offset": np.array([2, 0, -3, 5]),
+    },
+    "keywords": {"causal": True, "window": (7, None), "softcap": 5.0},
+    "per_item": ("mask", "bias", "alibi_slopes", "sinks", "key_lengths", "query_offset"),
+}
+WEIGHTS = {**ATTENTION, "values": {name: ATTENTION["values"][name] for name in ("query", "key")}}
+TORCH = {
+    "values": ATTENTION["values"],
+    "options": {"attn_mask": ATTENTION["options"]["bias"]},
+    "keywords": {"enable_gqa": True},
+    "per_item": ("attn_mask",),
+}
+MERGE = {
+    "values": {
+        "out_0": normal(BATCH, 2, 9, 5),
+        "out_1": normal(BATCH, 2, 9, 5),
+        "lse_0": normal(BATCH, 2, 9),
+        "lse_1": normal(BATCH, 2, 9),
+    }
+}
+ROTARY = {"values": {"x": normal(BATCH, 2, 9, 8)}, "options": {"positions": np.arange(9)}}
+GELU = {"values": {"x": normal(BATCH, 9, 33)}}
+LAYER_NORM = {
+    "values": {"x": normal(BATCH, 9, 33)},
+    "options": {"weight": normal(33), "bias": normal(33)},
+}
+
+
+def plain(a):
+    """A long call has no options but these: the usual path."""
+    return dict.fromkeys(a["options"])
+
+
+def long_attention(queries=4096):
+    query, key, value = (normal(1, 8, queries, 64) for _ in range(3))
+    return {"query": query, "key": key, "value": value, **plain(ATTENTION)}
+
+
+def long_weights():
+    return {"query": normal(1, 4, 8192, 64), "key": normal(1, 4, 8192, 64), **plain(WEIGHTS)}
+
+
+def long_torch():
+    query = long_attention()
+    arrays = {name: query[name] for name in TORCH["values"]}
+    return {**arrays, "attn_mask": None, "enable_gqa": False}
+
+
+def long_merge():
+    outs, lses = (
+        [normal(8, 16, 1024, 64) for _ in range(2)],
+        [normal(8, 16, 1024) for _ in range(2)],
+    )
+    return {"out_0": outs[0], "out_1": outs[1], "lse_0": lses[0], "lse_1": lses[1]}
+
+
+def long_rotary():
+    return {"x": normal(16, 16, 1024, 64), "positions": np.arange(1024)}
+
+
+def long_rows():
+    return {"x": normal(32 * 1024, 768)}
+
+
+def long_norm():
+    return {**long_rows(), "weight": normal(768), "bias": normal(768)}
+
+
+_FUNCTIONS = {
+    "attention": {**ATTENTION, "has_out": True, "large": long_attention},
+    "attention_weights": {**WEIGHTS, "has_out": True, "large": long_weights},
+    "merge_attention": {**MERGE, "large": long_merge},
+    "rotary": {**ROTARY, "large": long_rotary},
+    "layers.gelu": {**GELU, "has_out": True, "large": long_rows},
+    "layers.layer_norm": {**LAYER_NORM, "has_out": True, "large": long_norm},
+    "compat.scaled_dot_product_attention": {**TORCH, "large": long_torch},
+}
+
+
+def example(name):
+    """The example of a dotted public name, or None."""
+    short = name.removeprefix("numfuse.")
+    if short not in _FUNCTIONS:
+        return None
+    function = resolve(name)
+    return Example(
+        merging(function) if short == "merge_attention" else function, **_FUNCTIONS[short]
+    )
+
+
+FUNCTIONS = [f"numfuse.{short}" for short in _FUNCTIONS]

@@ -1,0 +1,169 @@
+"""The table: every public name against every contract of the package.
+
+A cell is a list of tests, functions of (name, example) from `cells/`, or a sentence that says why
+the contract does not concern the name or where else it is tested. `test_table.py` runs every cell,
+and fails for a public name that has no row.
+"""
+
+from .cells import (
+    backend,
+    dtypes,
+    encoder,
+    errors,
+    interrupts,
+    layout,
+    objects,
+    out,
+    same_bits,
+    settings,
+)
+
+CONTRACTS = (
+    "dtypes", "layout", "out", "errors", "interrupts", "settings", "backend", "same bits", "random",
+    "objects", "files",
+)  # fmt: skip
+
+NO_OUT = "There is no out=: the result is a new array."
+NO_RANDOM = "Nothing random: the same inputs give the same result, which `same bits` repeats."
+NO_FILES = "No file is read or written."
+
+# A function on arrays.
+FUNCTION = {
+    "dtypes": dtypes.ALL,
+    "layout": layout.ALL,
+    "out": out.ALL,
+    "errors": errors.ALL,
+    "interrupts": interrupts.ALL,
+    "settings": settings.FUNCTION,
+    "backend": backend.ALL,
+    "same bits": same_bits.ALL,
+    "random": NO_RANDOM,
+    "objects": objects.FUNCTION,
+    "files": NO_FILES,
+}
+
+# What takes no arrays: settings, errors, results.
+NO_ARRAYS = {
+    "dtypes": "No value array is taken.",
+    "layout": "No array is taken.",
+    "out": "No array is written.",
+    "errors": "No argument can be wrong.",
+    "interrupts": "No kernel is run.",
+    "settings": "No setting has an effect on it.",
+    "backend": "Nothing is computed.",
+    "same bits": "Nothing is computed.",
+    "random": "Nothing is random.",
+    "objects": objects.CALLABLE,
+    "files": NO_FILES,
+}
+
+# The definition of right: it is what the backend "numpy" runs.
+REFERENCE = {
+    "dtypes": "Unchecked by design: it takes what the public function of its name has checked; that "
+    "it computes in the dtype of its inputs is tested with every bound that is built on it.",
+    "layout": "NumPy's own: any layout is read by NumPy.",
+    "out": NO_OUT,
+    "errors": "Unchecked by design: the public function of its name explains what is wrong.",
+    "interrupts": "Python and NumPy calls of bounded size: the interpreter looks for signals itself.",
+    "settings": "It is the backend, and runs on NumPy's threads.",
+    "backend": "It is the backend: `tests/attention` and `tests/layers` compare the two.",
+    "same bits": "Exempt, as documented: BLAS sums in an order of its own.",
+    "random": NO_RANDOM,
+    "objects": [objects.functions_pickle_by_name],
+    "files": NO_FILES,
+}
+
+# The definition of random numbers, which the kernels repeat bit for bit.
+RANDOM = {
+    **REFERENCE,
+    "dtypes": "Takes integers and gives the dtype that is asked for: `tests/known/test_random.py`.",
+    "layout": "Takes integers, no value arrays.",
+    "backend": "The kernels' bits are compared in `tests/known/test_random.py`.",
+    "same bits": "Its integers and exact multiplications are compared with the kernels' bits in "
+    "`tests/known/test_random.py`.",
+    "random": "It is the definition; published vectors and spread: `tests/known/test_random.py`.",
+}
+
+TABLE = {
+    "numfuse.attention": FUNCTION,
+    "numfuse.attention_weights": FUNCTION,
+    "numfuse.merge_attention": {**FUNCTION, "out": NO_OUT},
+    "numfuse.rotary": {**FUNCTION, "out": NO_OUT},
+    "numfuse.layers.gelu": FUNCTION,
+    "numfuse.layers.layer_norm": FUNCTION,
+    "numfuse.compat.scaled_dot_product_attention": {**FUNCTION, "out": NO_OUT},
+    "numfuse.AttentionResult": {
+        **NO_ARRAYS,
+        "objects": [objects.attention_result_is_a_named_tuple],
+    },
+    "numfuse.InternalError": {
+        **NO_ARRAYS,
+        "errors": "It is one; `errors` of every function raises it by a panic made on purpose.",
+        "objects": [objects.internal_error_is_a_runtime_error_that_pickles],
+    },
+    "numfuse.__version__": {
+        **NO_ARRAYS,
+        "objects": "A str; `settings` of show_versions compares what is printed.",
+    },
+    "numfuse.set_config": {
+        **NO_ARRAYS,
+        "errors": [settings.bad_settings_are_refused_and_change_nothing],
+        "settings": settings.SET,
+    },
+    "numfuse.config_context": {
+        **NO_ARRAYS,
+        "errors": [settings.bad_settings_are_refused_and_change_nothing],
+        "settings": settings.CONTEXT,
+    },
+    "numfuse.get_config": {**NO_ARRAYS, "settings": [settings.get_config_gives_a_copy]},
+    "numfuse.show_versions": {
+        **NO_ARRAYS,
+        "settings": [settings.show_versions_prints_what_a_bug_report_needs],
+    },
+    "numfuse.models.BertEncoder": {
+        "dtypes": [encoder.weights_and_results_have_the_dtype_asked_for],
+        "layout": "It takes texts, no arrays.",
+        "out": NO_OUT,
+        "errors": [encoder.bad_texts_and_options_are_refused_by_name],
+        "interrupts": "Its time is spent in NumPy's products and in functions that have this tested; "
+        "between them the interpreter looks for signals.",
+        "settings": [encoder.embeddings_do_not_depend_on_the_number_of_threads],
+        "backend": [encoder.both_backends_agree],
+        "same bits": "Exempt, as documented: its matrix products are BLAS's, which sums in another "
+        "order for another number of rows.",
+        "random": NO_RANDOM,
+        "objects": encoder.OBJECTS,
+        "files": encoder.FILES,
+    },
+    "numfuse.models.minilm_folder": {
+        **NO_ARRAYS,
+        "errors": "No argument can be wrong; an absent package is tested in `tests/models`.",
+        "objects": [objects.functions_pickle_by_name],
+        "files": "It says where files are, and opens none.",
+    },
+    "numfuse.cli.main": {
+        **NO_ARRAYS,
+        "errors": "Wrong arguments of the command are tested in `tests/cli`.",
+        "settings": "What --threads does is tested in `tests/cli`.",
+        "objects": [objects.functions_pickle_by_name],
+        "files": "What it writes is tested in `tests/cli`, `tests/bench` and `tests/tour`.",
+    },
+    "numfuse.tour.run": {
+        **NO_ARRAYS,
+        "errors": "Absent libraries and folders are tested in `tests/tour`.",
+        "objects": [objects.functions_pickle_by_name],
+        "files": "The page that it writes is tested in `tests/tour`.",
+    },
+    "numfuse.reference.attention": REFERENCE,
+    "numfuse.reference.attention_weights": REFERENCE,
+    "numfuse.reference.merge_attention": REFERENCE,
+    "numfuse.reference.rotary": REFERENCE,
+    "numfuse.reference.gelu": REFERENCE,
+    "numfuse.reference.layer_norm": REFERENCE,
+    "numfuse.reference.random.below": RANDOM,
+    "numfuse.reference.random.block": RANDOM,
+    "numfuse.reference.random.exponential": RANDOM,
+    "numfuse.reference.random.permutation": RANDOM,
+    "numfuse.reference.random.philox4x32": RANDOM,
+    "numfuse.reference.random.uniform": RANDOM,
+}
