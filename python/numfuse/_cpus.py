@@ -2,10 +2,10 @@
 
 import math
 import os
-from pathlib import Path
 
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+# Plain strings: importing pathlib would take longer than the rest of this package.
+_CONTROL_GROUPS = "/sys/fs/cgroup"
+_MEMBERSHIP = "/proc/self/cgroup"
 
 
 def usable() -> int:
@@ -31,22 +31,19 @@ def _quotas() -> list[float]:
         if controllers == "":
             root = _CONTROL_GROUPS
         elif "cpu" in controllers.split(","):
-            root = _CONTROL_GROUPS / controllers
-            if not root.is_dir():
-                root = _CONTROL_GROUPS / "cpu"
+            # The folder of several controllers has their joint name, and a link for each.
+            root = f"{_CONTROL_GROUPS}/cpu"
         else:
             continue
         # Inside a container the path may be that of the host, which is not there: the root is.
         parts = [part for part in group.split("/") if part not in ("", "..")]
         for depth in range(len(parts), -1, -1):
-            folder = root.joinpath(*parts[:depth])
-            quotas += _quota(
-                _read(folder / "cpu.max").split()
-                or [
-                    *_read(folder / "cpu.cfs_quota_us").split(),
-                    *_read(folder / "cpu.cfs_period_us").split(),
-                ]
-            )
+            folder = "/".join([root, *parts[:depth]])
+            words = _read(f"{folder}/cpu.max").split() or [
+                *_read(f"{folder}/cpu.cfs_quota_us").split(),
+                *_read(f"{folder}/cpu.cfs_period_us").split(),
+            ]
+            quotas += _quota(words)
     return quotas
 
 
@@ -59,8 +56,9 @@ def _quota(words: list[str]) -> list[float]:
     return [quota / period] if quota > 0 and period > 0 else []
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except (OSError, UnicodeDecodeError):
         return ""
