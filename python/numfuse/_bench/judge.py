@@ -69,11 +69,16 @@ def find_truth(case: cases.Case, inputs: dict[str, Array]) -> tuple[Array, Array
     if isinstance(case, Layer):
         return _layer(case, exact)
     truth = reference_engine.to_numpy(reference_engine.prepare(case, inputs)())
-    return truth, np.ones(1)
+    return truth.astype(np.float64), np.ones(1)
 
 
 def error_of(case: cases.Case, answer: Array, truth: Array, size: Array) -> float:
-    """Return the largest error of an answer; infinite if its shape is wrong."""
+    """Return the largest error of an answer; infinite if its shape is wrong or it is not finite.
+
+    Leading axes of length 1 that an engine needed do not count.
+    """
+    while answer.ndim > truth.ndim and len(answer) == 1:
+        answer = answer[0]
     if isinstance(case, Attention) and truth.shape != answer.shape:
         rows = row_blocks(case)
         if answer.shape != (*truth.shape[:-2], case.queries, truth.shape[-1]):
@@ -132,7 +137,7 @@ def _attention(case: Attention, inputs: dict[str, Array]) -> tuple[Array, Array]
             )
         heads.append(np.concatenate(blocks, axis=-2))
     both = np.concatenate(heads, axis=-3)
-    truth, size = np.split(both if case.batch else both[0], 2, axis=-1)
+    truth, size = np.split(both if case.batch else both[0, 0], 2, axis=-1)
     return truth, size
 
 

@@ -1,6 +1,7 @@
 """numfuse itself, as a user calls it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numfuse
@@ -24,15 +25,14 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     if isinstance(case, Attention):
         query, key, value = inputs["query"], inputs["key"], inputs["value"]
         options = case.options | {name: inputs[name] for name in case.arrays}
-        return lambda: numfuse.attention(query, key, value, **options)
+        return partial(numfuse.attention, query, key, value, **options)
     if isinstance(case, Layer):
         from numfuse import layers
 
         x = inputs["x"]
         if case.function == "gelu":
-            return lambda: layers.gelu(x, approximate=case.approximate)
-        weight, bias = inputs["weight"], inputs["bias"]
-        return lambda: layers.layer_norm(x, weight, bias)
+            return partial(layers.gelu, x, approximate=case.approximate)
+        return partial(layers.layer_norm, x, inputs["weight"], inputs["bias"])
     assert isinstance(case, Embedding)
     return embedding(case, inputs)
 
@@ -43,7 +43,7 @@ def embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
 
     encoder = BertEncoder.from_folder(minilm_folder())
     texts = inputs["texts"].tolist()
-    return lambda: encoder.encode(texts, batch_size=case.batch, max_length=case.max_length)
+    return partial(encoder.encode, texts, batch_size=case.batch, max_length=case.max_length)
 
 
 def to_numpy(result: Array) -> Array:

@@ -40,12 +40,13 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
         mask = dense_mask(case, inputs)
         if mask is not None:
             shape = (case.batch, case.heads, case.queries, case.keys)
-            arrays["mask"] = np.ascontiguousarray(np.broadcast_to(mask, shape))
+            arrays["mask"] = np.array(np.broadcast_to(mask, shape), order="C")
         return _session("Attention", arrays, is_causal=int(case.causal and mask is None))
     if isinstance(case, Layer) and case.function == "gelu":
         return _session("Gelu", {"x": inputs["x"]}, approximate=case.approximate)
     if isinstance(case, Layer):
-        return _session("LayerNormalization", inputs, axis=-1, epsilon=1e-5)
+        arrays = {name: inputs[name] for name in ("x", "weight", "bias")}
+        return _session("LayerNormalization", arrays, axis=-1, epsilon=1e-5)
     raise RefusalError("the model is not exported to ONNX")
 
 
@@ -69,7 +70,6 @@ def _session(operator: str, arrays: dict[str, Array], **attributes: Any) -> Call
     return lambda: session.run(None, arrays)[0]
 
 
-def to_numpy(result: Any) -> Array:
-    """Drop the axes that were added for the operator."""
-    array: Array = result
-    return array[0, 0] if array.shape[:2] == (1, 1) and array.shape[2:] == (8, 8) else array
+def to_numpy(result: Array) -> Array:
+    """Return it: it is an array already."""
+    return result

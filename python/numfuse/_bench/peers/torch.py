@@ -6,6 +6,8 @@ https://huggingface.co/docs/transformers/attention_interface
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +20,8 @@ from numfuse._bench.child import RefusalError
 
 from ._masks import dense_mask
 
+_inference = ExitStack()
+
 
 def versions() -> dict[str, str]:
     """State PyTorch's release, and that of transformers where it is installed."""
@@ -28,8 +32,12 @@ def versions() -> dict[str, str]:
 
 
 def settle(threads: int) -> None:
-    """Size the pool for work within an operator, the only one that counts here."""
+    """Size the pool for work within an operator, and turn off autograd for the whole process.
+
+    Inference mode is entered once, as a program does around its loop: 1 µs a call is saved.
+    """
     torch.set_num_threads(threads)
+    _inference.enter_context(torch.inference_mode())
 
 
 def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
@@ -50,33 +58,22 @@ def _attention(
     if query.dim() == 2:  # its quick path wants four axes: 6 µs instead of 22
         query, key, value = query[None, None], key[None, None], value[None, None]
     mask = dense_mask(case, inputs)
-    keywords: dict[str, Any] = {"enable_gqa": case.heads != case.key_heads}
-    if mask is None:
-        keywords["is_causal"] = case.causal
-    else:
+    keywords: dict[str, Any] = {}
+    if case.heads != case.key_heads:
+        keywords["enable_gqa"] = True
+    if mask is not None:
         keywords["attn_mask"] = torch.from_numpy(mask).clone()
-
-    def call() -> Any:
-        with torch.inference_mode():
-            return functional.scaled_dot_product_attention(query, key, value, **keywords)
-
-    return call
+    elif case.causal:
+        keywords["is_causal"] = True
+    return partial(functional.scaled_dot_product_attention, query, key, value, **keywords)
 
 
 def _layer(case: Layer, tensors: dict[str, Any]) -> Callable[[], Any]:
     x = tensors["x"]
-
-    def gelu() -> Any:
-        with torch.inference_mode():
-            return functional.gelu(x, approximate=case.approximate)
-
-    def layer_norm() -> Any:
-        with torch.inference_mode():
-            return functional.layer_norm(
-                x, (case.columns,), tensors["weight"], tensors["bias"], 1e-5
-            )
-
-    return gelu if case.function == "gelu" else layer_norm
+    if case.function == "gelu":
+        return partial(functional.gelu, x, approximate=case.approximate)
+    weight, bias = tensors["weight"], tensors["bias"]
+    return partial(functional.layer_norm, x, (case.columns,), weight, bias, 1e-5)
 
 
 def _embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
@@ -104,16 +101,11 @@ def _embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
         mask = tokens["attention_mask"].unsqueeze(-1)
         return functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
 
-    def call() -> Any:
-        with torch.inference_mode():
-            return torch.cat(
-                [embed(texts[i : i + case.batch]) for i in range(0, len(texts), case.batch)]
-            )
-
-    return call
+    batches = [texts[i : i + case.batch] for i in range(0, len(texts), case.batch)]
+    return lambda: torch.cat([embed(batch) for batch in batches])
 
 
 def to_numpy(result: Any) -> Array:
-    """Drop the axes that were added for the quick path."""
+    """Look at the tensor's memory."""
     array: Array = result.numpy()
-    return array[0, 0] if array.shape[:2] == (1, 1) and array.shape[2:] == (8, 8) else array
+    return array
