@@ -52,12 +52,12 @@ where
     V: SimdFloat<S>,
     V::Element: Real,
 {
-    let (&last, others) = coefficients
-        .split_last()
-        .expect("a polynomial has coefficients");
-    others.iter().rev().fold(V::splat(simd, last), |sum, &c| {
-        sum.mul_add(x, V::splat(simd, c))
-    })
+    // A loop, not `fold`: the closure would be compiled without the level's instructions.
+    let mut sum = V::splat(simd, coefficients[coefficients.len() - 1]);
+    for &coefficient in coefficients[..coefficients.len() - 1].iter().rev() {
+        sum = sum.mul_add(x, V::splat(simd, coefficient));
+    }
+    sum
 }
 
 /// ln x. 0 gives −∞, +∞ itself, less than 0 NaN; NaN stays NaN.
