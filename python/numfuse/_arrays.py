@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COMPUTE_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+SINGLE: np.dtype[Any] = np.dtype(np.float32)
+DOUBLE: np.dtype[Any] = np.dtype(np.float64)
 HALF_DTYPES = ("float16", "bfloat16")
 
 
@@ -46,22 +47,28 @@ def as_array(name: str, value: object) -> NDArray[Any]:
 def floats(**values: object) -> tuple[list[NDArray[Any]], np.dtype[Any]]:
     """Return the named values as arrays, and what they promote to: float32 or float64."""
     arrays = [as_array(name, value) for name, value in values.items()]
-    dtype = arrays[0].dtype
+    promoted = SINGLE
     for name, array in zip(values, arrays, strict=True):
-        given = array.dtype.newbyteorder("=")
-        if given in COMPUTE_DTYPES:
-            dtype = given if dtype not in COMPUTE_DTYPES else max(dtype, given)
-        elif given.name in HALF_DTYPES:
-            raise TypeError(
-                f"{name} is {given.name}, but half precision is not supported yet, only float32 "
-                f"and float64; cast it: {name}.astype(np.float32)."
-            )
-        else:
-            way_out = f"{name}.real" if given.kind == "c" else f"{name}.astype(np.float64)"
-            raise TypeError(
-                f"{name} is {given.name}, but has to be float32 or float64; cast it: {way_out}."
-            )
-    return arrays, dtype
+        dtype = array.dtype
+        if not dtype.isnative:
+            dtype = dtype.newbyteorder("=")
+        if dtype == DOUBLE:
+            promoted = DOUBLE
+        elif dtype != SINGLE:
+            raise _unsupported(name, dtype)
+    return arrays, promoted
+
+
+def _unsupported(name: str, dtype: np.dtype[Any]) -> TypeError:
+    if dtype.name in HALF_DTYPES:
+        return TypeError(
+            f"{name} is {dtype.name}, but half precision is not supported yet, only float32 and "
+            f"float64; cast it: {name}.astype(np.float32)."
+        )
+    way_out = f"{name}.real" if dtype.kind == "c" else f"{name}.astype(np.float64)"
+    return TypeError(
+        f"{name} is {dtype.name}, but has to be float32 or float64; cast it: {way_out}."
+    )
 
 
 def strided(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -79,8 +86,9 @@ def rows(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _readable(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
     if array.dtype != dtype or not array.flags.aligned:
         return False
-    itemsize = array.itemsize
-    return not any(stride % itemsize for stride in array.strides)
+    # Where a type is aligned to its size, aligned strides are whole elements.
+    itemsize = dtype.itemsize
+    return dtype.alignment == itemsize or not any(stride % itemsize for stride in array.strides)
 
 
 def _has_unit_rows(array: NDArray[Any]) -> bool:
@@ -137,15 +145,18 @@ def check_size(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse an `out` that cannot take the result."""
-    way_out = f"pass np.empty({shape}, np.{dtype}), or leave out= away"
+    error: type[Exception]
     if type(out) is not np.ndarray and type(out) is not np.memmap:
-        raise TypeError(f"out is a {type(out).__name__}, but has to be a NumPy array; {way_out}.")
-    if out.dtype != dtype:
-        raise TypeError(f"out is {out.dtype}, but the result is {dtype}; {way_out}.")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, but the result has {shape}; {way_out}.")
-    if not out.flags.writeable:
-        raise ValueError(f"out is read-only, but the result is written to it; {way_out}.")
+        error, problem = TypeError, f"is a {type(out).__name__}, but has to be a NumPy array"
+    elif out.dtype != dtype:
+        error, problem = TypeError, f"is {out.dtype}, but the result is {dtype}"
+    elif out.shape != shape:
+        error, problem = ValueError, f"has shape {out.shape}, but the result has {shape}"
+    elif not out.flags.writeable:
+        error, problem = ValueError, "is read-only, but the result is written to it"
+    else:
+        return
+    raise error(f"out {problem}; pass np.empty({shape}, np.{dtype}), or leave out= away.")
 
 
 def result(

@@ -69,9 +69,9 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> Att
     >>> np.allclose(out, numfuse.attention(query, key, value))
     True
     """
-    names = {f"outs[{i}]": out for i, out in enumerate(outs)}
+    names = _named("outs", outs)
     parts = len(names)
-    names |= {f"lses[{i}]": lse for i, lse in enumerate(lses)}
+    names |= _named("lses", lses)
     if not parts or len(names) != 2 * parts:
         raise ValueError(
             f"outs has {parts} parts and lses has {len(names) - parts}, but each part has one of "
@@ -104,3 +104,13 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> Att
         _config.threads(),
     )
     return AttentionResult(out, lse)
+
+
+def _named(name: str, parts: Sequence[ArrayLike]) -> dict[str, ArrayLike]:
+    try:
+        return {f"{name}[{index}]": part for index, part in enumerate(parts)}
+    except TypeError:
+        raise TypeError(
+            f"{name} is a {type(parts).__name__}, but has to be a sequence of arrays, one for each "
+            f"part; for a single one pass [{name}]."
+        ) from None

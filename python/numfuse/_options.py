@@ -41,20 +41,22 @@ class Scalar(NamedTuple):
 
     def checked(self, name: str, value: object, dtype: np.dtype[Any] | None = None) -> Any:
         """`value` as the kernels take it, rounded to `dtype` where one is given."""
-        where = "" if dtype is None else f" in {dtype}"
-        message = f"{name} is {_shown(value)}, but has to be {self.allowed}{where}; {self.way_out}."
         try:
             converted = self.convert(value)
         except TypeError:
-            raise TypeError(message) from None
+            raise TypeError(self._message(name, value, dtype)) from None
         except (OverflowError, ValueError):
-            raise ValueError(message) from None
+            raise ValueError(self._message(name, value, dtype)) from None
         if dtype is not None:
             with np.errstate(all="ignore"):
                 converted = float(dtype.type(converted))
         if not self.fits(converted):
-            raise ValueError(message)
+            raise ValueError(self._message(name, value, dtype))
         return converted
+
+    def _message(self, name: str, value: object, dtype: np.dtype[Any] | None) -> str:
+        where = "" if dtype is None else f" in {dtype}"
+        return f"{name} is {_shown(value)}, but has to be {self.allowed}{where}; {self.way_out}."
 
 
 class Array(NamedTuple):

@@ -134,49 +134,57 @@ def checked(
 
 def _leading_axes(arrays: dict[str, NDArray[Any]]) -> tuple[int, ...]:
     """Check that ranks, heads, lengths and head sizes go together; return the leading axes."""
-    given = "(" + ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) + ")"
-    ranks = [array.ndim for array in arrays.values()]
-    names = list(arrays)
-    for name, rank in zip(names, ranks, strict=True):
-        if rank < 2:
-            raise ValueError(
-                f"{name} is {rank}-D, but has to be at least 2-D {given}; reshape it to "
-                "(..., heads, length, head_dim), or to (length, head_dim) for one head."
-            )
-    if 2 in ranks and max(ranks) > 2:
-        raise ValueError(
-            f"{names[ranks.index(2)]} is 2-D, but {names[ranks.index(max(ranks))]} is "
-            f"{max(ranks)}-D {given}; give all of them the axes (..., heads, length, head_dim), "
-            "heads 1 if need be, or make all of them 2-D."
+    query, key = arrays["query"], arrays["key"]
+    value = arrays.get("value", key)
+    ranks = {name: array.ndim for name, array in arrays.items()}
+    lowest, highest = min(ranks, key=ranks.__getitem__), max(ranks, key=ranks.__getitem__)
+    if ranks[lowest] < 2:
+        raise _misfit(
+            f"{lowest} is {ranks[lowest]}-D, but has to be at least 2-D",
+            "reshape it to (..., heads, length, head_dim), or to (length, head_dim) for one head",
+            arrays,
         )
-    query, key, *value = arrays.values()
+    if ranks[lowest] == 2 < ranks[highest]:
+        raise _misfit(
+            f"{lowest} is 2-D, but {highest} is {ranks[highest]}-D",
+            "give each the axes (..., heads, length, head_dim), or make all 2-D for one head",
+            arrays,
+        )
     if query.shape[-1] != key.shape[-1]:
-        raise ValueError(
-            f"query has head size {query.shape[-1]}, but key has {key.shape[-1]} {given}; the "
-            "last axes of query and key have to be equal."
+        raise _misfit(
+            f"query has head size {query.shape[-1]}, but key has {key.shape[-1]}",
+            "make their last axes equal",
+            arrays,
         )
-    for values in value:
-        if values.shape[-2] != key.shape[-2]:
-            raise ValueError(
-                f"key has length {key.shape[-2]}, but value has {values.shape[-2]} {given}; give "
-                "one value for each key."
-            )
-        if values.shape[-3:-2] != key.shape[-3:-2]:
-            raise ValueError(
-                f"key has {key.shape[-3]} heads, but value has {values.shape[-3]} {given}; "
-                "repeat or drop heads of one of them."
-            )
-    if query.ndim > 2:
-        heads, key_heads = query.shape[-3], key.shape[-3]
-        if heads % key_heads if key_heads else heads:
-            raise ValueError(
-                f"key has {key_heads} heads, which does not divide query's {heads} {given}; "
-                "repeat or drop heads of key and value."
-            )
+    if value.shape[-2] != key.shape[-2]:
+        raise _misfit(
+            f"key has length {key.shape[-2]}, but value has {value.shape[-2]}",
+            "give one value for each key",
+            arrays,
+        )
+    if value.shape[-3:-2] != key.shape[-3:-2]:
+        raise _misfit(
+            f"key has {key.shape[-3]} heads, but value has {value.shape[-3]}",
+            "repeat or drop heads of one of them",
+            arrays,
+        )
+    heads, key_heads = (1, 1) if query.ndim == 2 else (query.shape[-3], key.shape[-3])
+    if heads % key_heads if key_heads else heads:
+        raise _misfit(
+            f"key has {key_heads} heads, which does not divide query's {heads}",
+            "repeat or drop heads of key and value",
+            arrays,
+        )
     lead = _arrays.broadcast_shapes(*(array.shape[:-3] for array in arrays.values()))
     if lead is None:
-        raise ValueError(
-            f"The axes of {', '.join(names)} before heads, length and head_dim do not broadcast "
-            f"{given}; each has to be equal in all of them, of length 1, or absent."
+        raise _misfit(
+            f"The axes of {', '.join(arrays)} before (heads, length, head_dim) do not broadcast",
+            "each has to be equal in all of them, of length 1, or absent",
+            arrays,
         )
     return lead
+
+
+def _misfit(problem: str, way_out: str, arrays: dict[str, NDArray[Any]]) -> ValueError:
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    return ValueError(f"{problem} ({shapes}); {way_out}.")
