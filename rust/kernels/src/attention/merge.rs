@@ -20,6 +20,9 @@ use crate::threads::{self, Turn};
 use crate::view::{Rows, View, ViewMut};
 use crate::{Context, Error};
 
+#[cfg(test)]
+mod tests;
+
 /// Merges the parts' `outs`, (…, rows, `value_dim`), and `lses`, (…, rows, 1). All of `outs` and
 /// `out` have one shape, and so have `lses` and `lse`; the last axis of all has unit stride.
 ///

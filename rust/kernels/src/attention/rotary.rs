@@ -16,6 +16,9 @@ use crate::threads::{self, Turn};
 use crate::view::{View, ViewMut};
 use crate::{Context, Error};
 
+#[cfg(test)]
+mod tests;
+
 /// Turns the pairs of each row of `x`, (lead…, length, head_dim), by the angles whose `cosine` and
 /// `sine` have shape (lead…, length, rotary_dim / 2), axes of stride 0 where they are the same.
 /// `out` has the shape of `x`; the last axis of all has unit stride.

@@ -1,0 +1,636 @@
+//! Attention forward: `out = softmax(scale·Q Kᵀ + …) V` in one pass over K and V.
+//!
+//! ```text
+//! for each TILE of queries that share a key head            (threads)
+//!   queries → panels [d][lane], scale·log₂e multiplied in
+//!   for each CHUNK of keys, for each block of KEYS in it that some query sees
+//!     for each panel: s = K_block · panel;  options;  m' = max(m, max s);  p = 2^(s − m')
+//!                     α = 2^(m − m');  l = l·α + Σp;  acc = acc·α + pᵀ V_block;  m = m'
+//!   total = total ⊕ chunk                                   (by their maxima)
+//!   out = acc / l;  lse = ln 2·(m + log₂ l).  l = 0: the row saw nothing, out = 0, lse = −∞
+//! ```
+//!
+//! Queries stand in the lanes, so that an output element is one chain of fused multiply-adds in
+//! the order of keys and nothing is summed across lanes. Blocks and chunks stand at fixed
+//! positions from key 0. Hence a query's bits depend on its own row, keys and values alone: not on
+//! threads, neighbours, padding, tile shapes or, where there is fused multiply-add, on the level.
+//!
+//! KEYS = 256: scores of a panel (256 × 16 × 4 B) take half of a 32 KiB L1; keys and values of a
+//! block (2 × 64 KiB at head_dim 64) stay in L2 while the tile's panels pass. CHUNK = 2048 keys:
+//! the unit in which few queries share many keys among threads.
+//! Source: Milakov & Gimelshein 2018 (online softmax), Dao 2023 (loop order).
+
+use fearless_simd::prelude::*;
+use fearless_simd_macros::simd;
+
+use super::mask::{Adjust, Row, addend, adjust};
+use super::problem::{Problem, Sizes, Span};
+use super::softmax::{State, close, exponentials, load, merge, store};
+use super::work::{Layout, Panel, Shared, Work};
+use crate::error::Error;
+use crate::gemm::{panel, tile};
+use crate::scratch::Scratch;
+use crate::simd::{Lanes, Real};
+use crate::threads::{self, Turn};
+use crate::view::{Plane, RowTiles, Rows, View, ViewMut};
+use crate::{Context, for_tiles};
+use std::ops::Range;
+
+/// Keys of a block.
+pub(super) const KEYS: usize = 256;
+/// Keys of a chunk.
+pub(super) const CHUNK: usize = 8 * KEYS;
+/// Vectors of a full panel.
+pub(super) const NR: usize = 2;
+/// Most queries of a tile.
+const TILE: usize = 128;
+
+/// Attention of every item and head into `out` (lead…, heads, queries, value head_dim) and, where
+/// asked, the logarithm of each row's denominator into `lse` (lead…, heads, queries, 1).
+///
+/// # Errors
+/// If shapes do not go together, memory cannot be had, or the caller asked to stop.
+pub fn forward<T: Real>(
+    problem: &Problem<'_, T>,
+    out: ViewMut<'_, T>,
+    lse: Option<ViewMut<'_, T>>,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let sizes = problem.sizes()?;
+    let rows = &problem.query.shape()[..problem.query.rank() - 1];
+    let expect = |argument, given: &[usize], last| {
+        let wanted = [rows, &[last]].concat();
+        let given = given.to_vec();
+        if given == wanted {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            argument,
+            given,
+            allowed: format!("{wanted:?}"),
+        })
+    };
+    expect("out", out.shape(), sizes.value_dim)?;
+    if let Some(lse) = &lse {
+        expect("lse", lse.shape(), 1)?;
+    }
+    fearless_simd::dispatch!(context.level, simd => run(simd, problem, &sizes, out, lse, context))
+}
+
+/// Tiles, scratch and threads of one call.
+#[inline(always)]
+fn run<S: Simd, T: Real>(
+    simd: S,
+    problem: &Problem<'_, T>,
+    sizes: &Sizes,
+    out: ViewMut<'_, T>,
+    lse: Option<ViewMut<'_, T>>,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let tiling = Tiling::new::<S, T>(sizes, context);
+    let out = tiling.split(out)?;
+    let lse = lse.map(|lse| tiling.split(lse)).transpose()?;
+    tiling.run(simd, problem, sizes, context, &|tile, work, turn, index| {
+        if tile.attend(simd, work, turn) {
+            tile.finish(
+                simd,
+                work,
+                out.take(index),
+                lse.as_ref().map(|lse| lse.take(index)),
+            );
+        }
+    })
+}
+
+/// How queries are cut into tiles. No bit depends on it.
+pub(super) struct Tiling {
+    /// Queries that share a key head.
+    rows: usize,
+    /// Key heads of all items.
+    groups: usize,
+    per_tile: usize,
+}
+
+impl Tiling {
+    pub(super) fn new<S: Simd, T: Real>(sizes: &Sizes, context: &Context<'_>) -> Self {
+        let rows = sizes.group * sizes.queries;
+        let groups = sizes.items * sizes.key_heads;
+        let mut per_tile = TILE;
+        let enough = 4 * context.threads;
+        while per_tile > NR * Lanes::<S, T>::LEN && groups * rows.div_ceil(per_tile) < enough {
+            per_tile /= 2;
+        }
+        Self {
+            rows,
+            groups,
+            per_tile,
+        }
+    }
+
+    pub(super) fn split<'a, T>(&self, out: ViewMut<'a, T>) -> Result<RowTiles<'a, T>, Error> {
+        out.split_rows(self.rows.max(1), self.per_tile)
+    }
+
+    /// Calls `work` for each tile with its scratch and its index among the output's tiles.
+    #[inline(always)]
+    pub(super) fn run<S: Simd, T: Real>(
+        &self,
+        _: S,
+        problem: &Problem<'_, T>,
+        sizes: &Sizes,
+        context: &Context<'_>,
+        work: &(dyn Fn(Tile<'_, '_, T>, &mut Work<'_, T>, &Turn<'_>, usize) + Sync),
+    ) -> Result<(), Error> {
+        let parts = self.rows.div_ceil(self.per_tile);
+        let tiles = self.groups * parts;
+        if tiles == 0 {
+            return Ok(());
+        }
+        let width = NR * Lanes::<S, T>::LEN;
+        let layout = Layout::new(
+            problem,
+            sizes,
+            self.per_tile.min(self.rows),
+            width,
+            panel::block::<S, T>(),
+        );
+        let length = layout.length().ok_or(Error::TooLarge {
+            what: "the scratch of one tile",
+        })?;
+        let scratch = Scratch::<T>::new(threads::workers(context, tiles), length)?;
+        threads::run(context, tiles, &|turn: Turn<'_>| {
+            // The last queries of a causal problem see most: they go first.
+            let (group, part) = (turn.tile / parts, parts - 1 - turn.tile % parts);
+            let first = part * self.per_tile;
+            let rows = first..self.rows.min(first + self.per_tile);
+            let mut buffer = scratch.lock(turn.worker);
+            let tile = Tile::new(problem, sizes, group, rows);
+            work(
+                tile,
+                &mut layout.cut(&mut buffer),
+                &turn,
+                group * parts + part,
+            );
+        })
+    }
+}
+
+/// Queries that share a key head, and that head.
+pub(super) struct Tile<'p, 'a, T> {
+    problem: &'p Problem<'a, T>,
+    key: Plane<'a, T>,
+    value: Plane<'a, T>,
+    rows: [Row; TILE],
+    count: usize,
+    /// Heads of an item, to tell an item's sinks and slopes.
+    heads: usize,
+}
+
+impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
+    /// Rows `range` of key head `group` (counted over all items): heads one after the other.
+    fn new(problem: &'p Problem<'a, T>, sizes: &Sizes, group: usize, range: Range<usize>) -> Self {
+        let item = problem.item(sizes, group / sizes.key_heads);
+        let mut rows = [Row::NONE; TILE];
+        let mut head = group * sizes.group + range.start / sizes.queries;
+        let mut query = range.start % sizes.queries;
+        for row in &mut rows[..range.len()] {
+            let position = (query as i64).saturating_add(item.offset);
+            *row = Row {
+                head,
+                query,
+                position,
+                span: problem.span(&item, position),
+            };
+            query += 1;
+            if query == sizes.queries {
+                (head, query) = (head + 1, 0);
+            }
+        }
+        let key = problem.key.plane(group);
+        // Without values there are no value columns, so the keys' plane is never read as values.
+        let value = problem.value.map_or(key, |value| value.plane(group));
+        Self {
+            problem,
+            key,
+            value,
+            rows,
+            count: range.len(),
+            heads: sizes.heads,
+        }
+    }
+
+    /// Panels as (index, rows, whether one vector is enough).
+    pub(super) fn panels<S: Simd>(&self) -> impl Iterator<Item = (usize, &[Row], bool)> {
+        let lanes = Lanes::<S, T>::LEN;
+        let rows = self.rows[..self.count].chunks(NR * lanes).enumerate();
+        rows.map(move |(index, rows)| (index, rows, rows.len() <= lanes))
+    }
+
+    /// Scores, softmax and weighted sums of all panels; false if the caller asked to stop.
+    pub(super) fn attend<S: Simd>(&self, simd: S, work: &mut Work<'_, T>, turn: &Turn<'_>) -> bool {
+        let lanes = Lanes::<S, T>::LEN;
+        let cap = self.problem.softcap;
+        let scale = cap.map_or(self.problem.scale * T::LOG2_E, |cap| {
+            self.problem.scale / cap
+        });
+        for (index, rows, narrow) in self.panels::<S>() {
+            let (mut panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
+            pack(simd, &self.problem.query, rows, scale, panel.query);
+            panel.clear();
+        }
+        let mut hidden = [false; TILE];
+        if !self.sweep(simd, work, turn, 0..self.count, &mut hidden, false) {
+            return false;
+        }
+        // 0 · ∞ and 0 · NaN: what a hidden value left behind is taken out by a second, careful
+        // sweep. Values that are visible show in both.
+        for (index, rows, narrow) in self.panels::<S>() {
+            let (mut panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
+            if hidden[index] && panel.result().acc.iter().any(|x| *x - *x != T::ZERO) {
+                panel.clear();
+                let first = index * NR * lanes;
+                if !self.sweep(
+                    simd,
+                    work,
+                    turn,
+                    first..first + rows.len(),
+                    &mut hidden,
+                    true,
+                ) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes rows `range` (whole panels) over all their keys.
+    fn sweep<S: Simd>(
+        &self,
+        simd: S,
+        work: &mut Work<'_, T>,
+        turn: &Turn<'_>,
+        range: Range<usize>,
+        hidden: &mut [bool; TILE],
+        careful: bool,
+    ) -> bool {
+        let lanes = Lanes::<S, T>::LEN;
+        let Some((any, _)) = spans(&self.rows[range.clone()]) else {
+            return true;
+        };
+        let chosen = range.start.div_ceil(NR * lanes)..range.end.div_ceil(NR * lanes);
+        for chunk in any.first / CHUNK..any.end.div_ceil(CHUNK) {
+            let end = any.end.min((chunk + 1) * CHUNK);
+            for first in (chunk * CHUNK..end).step_by(KEYS) {
+                if turn.cancelled() {
+                    return false;
+                }
+                let keys = first..end.min(first + KEYS);
+                for (index, rows, narrow) in self.panels::<S>() {
+                    if chosen.contains(&index) {
+                        hidden[index] |= if narrow {
+                            self.block::<S, 1>(simd, work, index, rows, &keys, careful)
+                        } else {
+                            self.block::<S, NR>(simd, work, index, rows, &keys, careful)
+                        };
+                    }
+                }
+            }
+            for (index, _, narrow) in self.panels::<S>() {
+                let (panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
+                if let (
+                    true,
+                    Panel {
+                        mut chunk,
+                        total: Some(mut total),
+                        ..
+                    },
+                ) = (chosen.contains(&index), panel)
+                {
+                    merge(simd, &mut total, &chunk);
+                    chunk.clear();
+                }
+            }
+        }
+        true
+    }
+
+    /// One block of keys for one panel; true if some of its keys were hidden from some of its rows.
+    fn block<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        work: &mut Work<'_, T>,
+        index: usize,
+        rows: &[Row],
+        keys: &Range<usize>,
+        careful: bool,
+    ) -> bool {
+        let width = N * Lanes::<S, T>::LEN;
+        let (panel, mut shared) = work.panel(index, width);
+        let (seen, hidden) = self.scores::<S, N>(simd, panel.query, &mut shared, rows, keys);
+        if seen.is_empty() {
+            return hidden;
+        }
+        let s = &mut shared.s[..seen.len() * width];
+        let State { m, l, acc } = panel.chunk;
+        exponentials::<S, T, N>(simd, s, m, l, shared.alpha);
+        if careful {
+            self.mark(rows, seen.start, width, s);
+            values::<S, T, N, true>(simd, self.value, seen.start, s, shared.alpha, acc);
+        } else {
+            values::<S, T, N, false>(simd, self.value, seen.start, s, shared.alpha, acc);
+        }
+        hidden
+    }
+
+    /// Scores of one block of keys into `shared.s`, options applied, and each lane's maximum into
+    /// `shared.alpha`. Returns the keys that were scored, and whether some were hidden from a row.
+    pub(super) fn scores<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        query: &[T],
+        shared: &mut Shared<'_, T>,
+        rows: &[Row],
+        keys: &Range<usize>,
+    ) -> (Range<usize>, bool) {
+        let width = N * Lanes::<S, T>::LEN;
+        let Some((any, all)) = spans(rows) else {
+            return (0..0, false);
+        };
+        let first = keys.start.max(any.first);
+        let end = keys.end.min(any.end);
+        if first >= end {
+            return (0..0, false);
+        }
+        let problem = self.problem;
+        let addends = problem.mask.is_some() || problem.bias.is_some();
+        let cells = (end - first) * width;
+        if addends && !addend(problem, rows, first, width, &mut shared.addend[..cells]) {
+            return (0..0, true);
+        }
+        if problem.alibi_slopes.is_some() {
+            self.per_head(problem.alibi_slopes, rows, shared.slope);
+            for (base, row) in shared.base.iter_mut().zip(rows) {
+                *base = T::from_f64(row.position.saturating_sub(first as i64) as f64);
+            }
+            shared.base[rows.len()..].fill(T::ZERO);
+        }
+        shared.alpha.fill(T::NEG_INFINITY);
+        let from = all.first.clamp(first, end);
+        let to = all.end.clamp(from, end);
+        if from > first || to < end {
+            limits(rows, first, end, shared.low, shared.high);
+        }
+        for (part, partial) in [(first..from, true), (from..to, false), (to..end, true)] {
+            if part.is_empty() {
+                continue;
+            }
+            let place = (part.start - first) * width..(part.end - first) * width;
+            let options = Adjust {
+                softcap: problem.softcap.map(|cap| cap * T::LOG2_E),
+                addend: addends.then(|| &shared.addend[place.clone()]),
+                alibi: problem
+                    .alibi_slopes
+                    .map(|_| (&*shared.slope, &*shared.base)),
+                limits: partial.then_some((&*shared.low, &*shared.high)),
+                first: part.start - first,
+            };
+            let s = &mut shared.s[place];
+            let plain = options.is_nothing();
+            let maximum = plain.then_some(&mut *shared.alpha);
+            scores::<S, T, N>(simd, self.key, part.start, query, s, maximum);
+            if !plain {
+                adjust::<S, T, N>(simd, &options, s, shared.alpha);
+            }
+        }
+        (first..end, addends || from > first || to < end)
+    }
+
+    /// A number a head into the lanes of its queries, in base 2.
+    fn per_head(&self, numbers: Option<View<'_, T>>, rows: &[Row], lanes: &mut [T]) {
+        lanes.fill(T::ZERO);
+        if let Some(numbers) = numbers {
+            for (lane, row) in lanes.iter_mut().zip(rows) {
+                let of_item = numbers.line(row.head / self.heads);
+                *lane = of_item.get(row.head % self.heads) * T::LOG2_E;
+            }
+        }
+    }
+
+    /// Turns the probabilities of hidden keys from 0 into −0, by which a careful sweep knows them.
+    fn mark(&self, rows: &[Row], first: usize, width: usize, s: &mut [T]) {
+        for (key, cells) in s.chunks_exact_mut(width).enumerate() {
+            for (cell, row) in cells.iter_mut().zip(rows) {
+                if !row.sees(self.problem, first + key) {
+                    *cell = -T::ZERO;
+                }
+            }
+        }
+    }
+
+    /// Closes a panel's sums: `factor` becomes what they are multiplied by to give the output.
+    pub(super) fn close<S: Simd>(
+        &self,
+        simd: S,
+        state: &mut State<'_, T>,
+        rows: &[Row],
+        sinks: &mut [T],
+        factor: &mut [T],
+    ) {
+        self.per_head(self.problem.sinks, rows, sinks);
+        close(
+            simd,
+            state,
+            self.problem.sinks.is_some().then_some(sinks),
+            factor,
+        );
+        for (lane, row) in rows.iter().enumerate() {
+            // Every visible score was −∞: 0/0, as in the formula.
+            if state.l[lane] == T::ZERO && row.sees_any(self.problem) {
+                (state.m[lane], factor[lane]) = (T::NAN, T::NAN);
+            }
+        }
+    }
+
+    /// Divides by the denominators and writes rows and log-sum-exps.
+    fn finish<S: Simd>(
+        &self,
+        simd: S,
+        work: &mut Work<'_, T>,
+        mut out: Rows<'_, T>,
+        mut lse: Option<Rows<'_, T>>,
+    ) {
+        let lanes = Lanes::<S, T>::LEN;
+        for (index, rows, narrow) in self.panels::<S>() {
+            let (mut panel, shared) = work.panel(index, if narrow { lanes } else { NR * lanes });
+            let first = index * NR * lanes;
+            let state = panel.result();
+            self.close(simd, state, rows, shared.slope, shared.factor);
+            if let Some(lse) = &mut lse {
+                for lane in 0..rows.len() {
+                    lse.row(first + lane)[0] = log_sum_exp(state.m[lane], state.l[lane]);
+                }
+            }
+            let block = panel::block::<S, T>();
+            for lane in (0..rows.len()).step_by(block) {
+                write(simd, state, shared.factor, lane, shared.strip);
+                for i in lane..rows.len().min(lane + block) {
+                    let columns = self.value.columns();
+                    let strip = &shared.strip[(i - lane) * columns..][..columns];
+                    out.row(first + i).copy_from_slice(strip);
+                }
+            }
+        }
+    }
+}
+
+/// ln 2·(m + log₂ l): −∞ where nothing was seen.
+fn log_sum_exp<T: Real>(m: T, l: T) -> T {
+    T::from_f64((m.to_f64() + l.to_f64().log2()) * std::f64::consts::LN_2)
+}
+
+/// Keys that any, and that all, of the rows may see; `None` without rows or keys.
+pub(super) fn spans(rows: &[Row]) -> Option<(Span, Span)> {
+    let mut any = Span {
+        first: usize::MAX,
+        end: 0,
+    };
+    let mut all = Span {
+        first: 0,
+        end: usize::MAX,
+    };
+    for Row { span, .. } in rows {
+        if span.first < span.end {
+            any = Span {
+                first: any.first.min(span.first),
+                end: any.end.max(span.end),
+            };
+        }
+        all = Span {
+            first: all.first.max(span.first),
+            end: all.end.min(span.end),
+        };
+    }
+    (any.first < any.end).then_some((any, all))
+}
+
+/// Each lane's first key and end, less the block's first key and cut to the block, so that small
+/// integers are compared, which every float type holds exactly.
+fn limits<T: Real>(rows: &[Row], first: usize, end: usize, low: &mut [T], high: &mut [T]) {
+    for (lane, row) in rows.iter().enumerate() {
+        let within = |key: usize| T::from_f64((key.clamp(first, end) - first) as f64);
+        (low[lane], high[lane]) = (within(row.span.first), within(row.span.end));
+    }
+    low[rows.len()..].fill(T::ZERO);
+    high[rows.len()..].fill(T::from_f64((end - first) as f64));
+}
+
+/// Queries of one panel into its lanes.
+#[simd]
+#[inline(never)]
+fn pack<S: Simd, T: Real>(simd: S, query: &View<'_, T>, rows: &[Row], scale: T, packed: &mut [T]) {
+    let lanes = Lanes::<S, T>::LEN;
+    let width = if rows.len() <= lanes {
+        lanes
+    } else {
+        NR * lanes
+    };
+    let mut head = rows[0].head;
+    let mut plane = query.plane(head);
+    let mut row = |lane: usize| {
+        let Row {
+            head: of, query: i, ..
+        } = rows[lane];
+        if of != head {
+            (head, plane) = (of, query.plane(of));
+        }
+        plane.row(i)
+    };
+    panel::pack(simd, &mut row, rows.len(), width, scale, packed);
+}
+
+/// Scores `s[key][lane]` of consecutive keys, and their maximum into `maximum`.
+#[simd]
+#[inline(never)]
+fn scores<S: Simd, T: Real, const N: usize>(
+    simd: S,
+    keys: Plane<'_, T>,
+    first: usize,
+    query: &[T],
+    s: &mut [T],
+    maximum: Option<&mut [T]>,
+) {
+    let lanes = Lanes::<S, T>::LEN;
+    let width = N * lanes;
+    let mut m = [Lanes::<S, T>::splat(simd, T::NEG_INFINITY); N];
+    for_tiles!(s.len() / width, |t, M| {
+        let acc = tile::rows::<S, T, M, N>(simd, keys, first + t, query);
+        let out = &mut s[t * width..(t + M) * width];
+        for i in 0..M {
+            for j in 0..N {
+                acc[i][j].store_slice(&mut out[i * width + j * lanes..][..lanes]);
+                m[j] = m[j].max(acc[i][j]);
+            }
+        }
+    });
+    if let Some(maximum) = maximum {
+        let before = load::<S, T, N>(simd, maximum);
+        for j in 0..N {
+            m[j] = m[j].max(before[j]);
+        }
+        store::<S, T, N>(m, maximum);
+    }
+}
+
+/// `acc = acc·α + pᵀ V` over consecutive keys, each sum fresh, so that its error does not grow with
+/// what came before. `CAREFUL`: a probability of −0 adds nothing, whatever its value holds.
+#[simd]
+#[inline(never)]
+fn values<S: Simd, T: Real, const N: usize, const CAREFUL: bool>(
+    simd: S,
+    values: Plane<'_, T>,
+    first: usize,
+    p: &[T],
+    alpha: &[T],
+    acc: &mut [T],
+) {
+    let lanes = Lanes::<S, T>::LEN;
+    let width = N * lanes;
+    let alpha = load::<S, T, N>(simd, alpha);
+    for_tiles!(acc.len() / width, |c, M| {
+        let sum = if CAREFUL {
+            tile::marked_columns::<S, T, M, N>(simd, values, first, c, p)
+        } else {
+            tile::columns::<S, T, M, N>(simd, values, first, c, p)
+        };
+        let out = &mut acc[c * width..(c + M) * width];
+        for i in 0..M {
+            for j in 0..N {
+                let cell = &mut out[i * width + j * lanes..][..lanes];
+                let old = Lanes::<S, T>::from_slice(simd, cell);
+                old.mul_add(alpha[j], sum[i][j]).store_slice(cell);
+            }
+        }
+    });
+}
+
+/// Output rows `lane..` of a panel, as many as a block has, into `strip`.
+#[simd]
+#[inline(never)]
+fn write<S: Simd, T: Real>(
+    simd: S,
+    state: &State<'_, T>,
+    factor: &[T],
+    lane: usize,
+    strip: &mut [T],
+) {
+    let width = factor.len();
+    let columns = state.acc.len() / width;
+    panel::unpack(simd, state.acc, width, lane, columns, strip);
+    for (i, row) in strip.chunks_exact_mut(columns.max(1)).enumerate() {
+        for x in row {
+            // + 0 makes −0 the zero that a row gives that summed nothing.
+            *x = *x * factor[lane + i] + T::ZERO;
+        }
+    }
+}

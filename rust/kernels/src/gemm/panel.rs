@@ -1,0 +1,114 @@
+//! Rows into a panel and back: transposes of `BLOCK × BLOCK` in registers.
+//!
+//! A 128-bit block is the widest on which interleaving is one instruction on every level. Four
+//! rows of float32 (two of float64) cost half a shuffle an element, against one store an element
+//! when each goes by itself.
+
+use fearless_simd::prelude::*;
+
+use crate::simd::{Lanes, Real};
+
+type Block<S, T> = <Lanes<S, T> as SimdBase<S>>::Block;
+
+/// Most rows that a block has.
+const MOST: usize = 4;
+
+/// `panel[k][lane] = scale · rows(lane)[k]` for the lanes that have a row, 0 for the others.
+/// `panel` holds `width` lanes for each k.
+#[inline(always)]
+pub fn pack<'a, S: Simd, T: Real>(
+    simd: S,
+    mut rows: impl FnMut(usize) -> &'a [T],
+    count: usize,
+    width: usize,
+    scale: T,
+    panel: &mut [T],
+) {
+    let block = Block::<S, T>::LEN;
+    let depth = panel.len() / width;
+    let full = depth - depth % block;
+    let factor = Block::<S, T>::splat(simd, scale);
+    let zeros = [T::ZERO; MOST];
+    for first in (0..width).step_by(block) {
+        let mut row: [&[T]; MOST] = [&[]; MOST];
+        for i in 0..block {
+            row[i] = if first + i < count {
+                &rows(first + i)[..depth]
+            } else {
+                &[]
+            };
+        }
+        let at = |i: usize, k: usize| row[i].get(k..k + block).unwrap_or(&zeros[..block]);
+        for k in (0..full).step_by(block) {
+            let mut x = [factor; MOST];
+            for i in 0..block {
+                x[i] = Block::<S, T>::from_slice(simd, at(i, k)) * factor;
+            }
+            transpose(&mut x);
+            for i in 0..block {
+                x[i].store_slice(&mut panel[(k + i) * width + first..][..block]);
+            }
+        }
+        for k in full..depth {
+            for i in 0..block {
+                panel[k * width + first + i] = row[i].get(k).map_or(T::ZERO, |x| *x * scale);
+            }
+        }
+    }
+}
+
+/// `strip[i][c] = panel[c][first + i]` for the BLOCK lanes from `first` on; `strip` holds one row
+/// of `columns` after another.
+#[inline(always)]
+pub fn unpack<S: Simd, T: Real>(
+    simd: S,
+    panel: &[T],
+    width: usize,
+    first: usize,
+    columns: usize,
+    strip: &mut [T],
+) {
+    let block = Block::<S, T>::LEN;
+    let full = columns - columns % block;
+    for c in (0..full).step_by(block) {
+        let mut x = [Block::<S, T>::splat(simd, T::ZERO); MOST];
+        for i in 0..block {
+            x[i] = Block::<S, T>::from_slice(simd, &panel[(c + i) * width + first..][..block]);
+        }
+        transpose(&mut x);
+        for i in 0..block {
+            x[i].store_slice(&mut strip[i * columns + c..][..block]);
+        }
+    }
+    for c in full..columns {
+        for i in 0..block {
+            strip[i * columns + c] = panel[c * width + first + i];
+        }
+    }
+}
+
+/// Lanes that [`unpack`] takes at once.
+#[inline(always)]
+pub const fn block<S: Simd, T: Real>() -> usize {
+    Block::<S, T>::LEN
+}
+
+/// Transposes the first `V::LEN` vectors: 4 × 4 or 2 × 2.
+#[inline(always)]
+fn transpose<S: Simd, V: SimdBase<S>>(x: &mut [V; MOST]) {
+    if V::LEN == 4 {
+        let [a, b, c, d] = *x;
+        let (ac0, ac1) = (a.zip_low(c), a.zip_high(c));
+        let (bd0, bd1) = (b.zip_low(d), b.zip_high(d));
+        *x = [
+            ac0.zip_low(bd0),
+            ac0.zip_high(bd0),
+            ac1.zip_low(bd1),
+            ac1.zip_high(bd1),
+        ];
+    } else {
+        let [a, b, ..] = *x;
+        x[0] = a.zip_low(b);
+        x[1] = a.zip_high(b);
+    }
+}
