@@ -231,7 +231,8 @@ struct Memory<'a, T, const AXES: usize> {
     first: *mut T,
     rank: usize,
     shape: [usize; AXES],
-    /// In elements; 0 along axes of length 0 or 1, whose strides mean nothing.
+    /// In elements; 0 along axes of length 1, whose strides mean nothing. An empty array has a unit
+    /// stride along its last axis and 0 along the others.
     strides: [isize; AXES],
     /// Addresses of all bytes between the first and the last element in memory.
     bytes: Range<usize>,
@@ -263,6 +264,10 @@ impl<'a, T: Element, const AXES: usize> Memory<'a, T, AXES> {
         };
         memory.shape[..rank].copy_from_slice(array.shape());
         if array.shape().contains(&0) {
+            // NumPy's strides of an empty array say nothing; a kernel may ask for whole rows.
+            if let Some(last) = memory.strides[..rank].last_mut() {
+                *last = 1;
+            }
             return Ok(memory);
         }
         memory.first = data(array).cast();
