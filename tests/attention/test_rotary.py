@@ -15,7 +15,8 @@ def turned(x, positions, base, interleaved, rotary_dim):
     """Truth: (one + i·two)·exp(i·position·base^(−2c/rotary_dim)), and a bound of its error in units u.
 
     Cosine and sine are rounded once, each product and the sum once: 4u of |one| + |two|. The angle
-    itself is known to a few units of float64 when it is computed there: 4·angle·2⁻⁵³.
+    itself is computed in float64: its exponent is rounded by u, which changes the power by
+    u·|ln base|; the power, the quotient and the product with the position round by at most 4u.
     """
     wide = np.longdouble
     rotary_dim = x.shape[-1] if rotary_dim is None else rotary_dim
@@ -32,7 +33,9 @@ def turned(x, positions, base, interleaved, rotary_dim):
     truth, bound = x.astype(wide), np.zeros(x.shape)
     truth[..., split[0]], truth[..., split[1]] = number.real, number.imag
     u = UNIT[x.dtype.newbyteorder("=")]
-    each = (np.abs(one) + np.abs(two)) * (4 * u + 4 * np.abs(angle) * 2.0**-53)
+    each = (np.abs(one) + np.abs(two)) * (
+        4 * u + np.abs(angle) * (4 + abs(np.log(base))) * 2.0**-53
+    )
     bound[..., split[0]], bound[..., split[1]] = each, each
     return truth, bound
 

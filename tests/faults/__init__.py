@@ -1,0 +1,1 @@
+"""What goes wrong outside of the arithmetic: forks, signals, threads, memory, loading."""
