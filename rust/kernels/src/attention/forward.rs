@@ -626,6 +626,7 @@ fn write<S: Simd, T: Real>(
 ) {
     let width = factor.len();
     let columns = state.acc.len() / width;
+    let strip = &mut strip[..panel::block::<S, T>() * columns];
     panel::unpack(simd, state.acc, width, lane, columns, strip);
     for (i, row) in strip.chunks_exact_mut(columns.max(1)).enumerate() {
         for x in row {
