@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numfuse import attention, layers
+
 from ._settings import Settings
 from ._weights import Layer, Norm, Weights
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numfuse import attention_weights
+
 from ._forward import Forward, Group, Pack
 from ._progress import progress_bar
 from ._settings import Settings, read_settings, read_tokenizer
@@ -292,6 +293,8 @@ class BertEncoder:
         """
         if not isinstance(text, str):
             raise TypeError(f"text is a {type(text).__name__}; a single str is expected")
+        if layer is not None and (isinstance(layer, bool) or not isinstance(layer, int)):
+            raise TypeError(f"layer is a {type(layer).__name__}; an int or None is expected")
         if layer is not None and not -self.layers <= layer < self.layers:
             raise ValueError(
                 f"layer is {layer}; the encoder has {self.layers}: give 0 to {self.layers - 1}"
