@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--case",
         action="append",
+        type=_case,
         default=[],
         metavar="NAME",
         help="only this case or pattern such as 'decode-*'; may be given again",
@@ -98,6 +99,17 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="FOLDER",
         help=f"where the files go (default: {default})",
     )
+
+
+def _case(text: str) -> str:
+    """Check that a name or pattern stands for a case; the list is loaded only when one is given."""
+    from ._bench import cases
+
+    try:
+        cases.choose(patterns=[text])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _rounds(text: str) -> int:

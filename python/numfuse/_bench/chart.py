@@ -27,6 +27,7 @@ def draw(record: Record, path: Path) -> bool:
     """Draw the record's ratios as horizontal bars; False if it holds none."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     others = [name for name in record.contestants if name != OURS]
     bars = []  # (y, contestant, ratio)
@@ -78,7 +79,9 @@ def draw(record: Record, path: Path) -> bool:
         min(0.8, 0.9 * min(ratio.low for _, _, ratio in bars)),
         1.6 * max(ratio.high for _, _, ratio in bars),
     )
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5), numticks=20))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(y - 0.8, -1)
     axes.set_yticks([at for at, _ in ticks], [title for _, title in ticks])
     axes.tick_params(axis="y", length=0)
@@ -87,12 +90,13 @@ def draw(record: Record, path: Path) -> bool:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel("time over numfuse's: right of 1 numfuse is faster; whiskers are quartiles")
-    axes.set_title(
+    figure.suptitle(
         f"numfuse {record.versions.get('numfuse', '')} on {record.machine.get('cpu', 'this CPU')}, "
-        f"{record.threads} thread{'s' if record.threads != 1 else ''}, {record.level}, "
+        f"{record.threads} thread{'s' if record.threads != 1 else ''}, level {record.level}, "
         f"{record.date[:10]}",
         fontsize=10,
     )
-    axes.legend(loc="lower right", fontsize=8)
+    # Above the axes: inside, it would lie on some bar.
+    figure.legend(loc="outside upper center", ncols=len(others), fontsize=8, frameon=False)
     figure.savefig(path)
     return True

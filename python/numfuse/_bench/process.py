@@ -116,8 +116,11 @@ class Child:
 
     def _last_words(self) -> str:
         """How it ended, and the last line that it printed."""
-        self._process.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         self._log.seek(0)
         printed = self._log.read().decode(errors="replace").strip().splitlines()
         ending = f"its process ended with code {code}"
