@@ -83,8 +83,9 @@ fn fill<S: Simd, T: Real>(
         (0..rows.len()).for_each(|row| out.row(first + row).fill(T::ZERO));
         let (mut panel, mut shared) = work.panel(index, width);
         let state = panel.result();
-        tile.close(simd, state, rows, shared.slope, shared.factor);
+        // The factor belongs to the maximum without the sink.
         let m = state.m.to_vec();
+        tile.close(simd, state, rows, shared.slope, shared.factor);
         let factor = shared.factor.to_vec();
         let Some((any, _)) = spans(rows) else {
             continue;
