@@ -135,7 +135,7 @@ def layer_norm(
     def vector(name: str, value: ArrayLike | None) -> NDArray[Any] | None:
         if value is None:
             return None
-        return _options.FEATURES.checked(name, value, features, dtype)
+        return _arrays.rows(_options.FEATURES.checked(name, value, features, dtype), dtype)
 
     weight, bias = vector("weight", weight), vector("bias", bias)
     epsilon = _options.EPSILON.checked("epsilon", epsilon, dtype)
