@@ -125,7 +125,8 @@ def test_rows_that_see_nothing_have_the_sink_as_lse(engine):
     case = plain_case((2, 2, 9, 17, 8), key_lengths=np.array([0, 17]), sinks=sinks)
     out, lse = case.run(return_lse=True)
     assert (out[0] == 0).all()
-    np.testing.assert_array_equal(lse[0], np.broadcast_to(sinks[:, None], (2, 9)))
+    # a kernel may go to base 2 and back, which rounds twice
+    np.testing.assert_allclose(lse[0], np.broadcast_to(sinks[:, None], (2, 9)), rtol=2 * 2.0**-23)
     assert_right(case, out, lse)
 
 

@@ -96,44 +96,52 @@ LAYER_NORM = {
 }
 
 
-def plain(a):
-    """A long call has no options but these: the usual path."""
-    return dict.fromkeys(a["options"])
+# Long calls, half a second and more. Where memory is the limit, the inputs repeat one row by a
+# stride of zero, so that only the result takes room.
 
 
-def long_attention(queries=4096):
-    query, key, value = (normal(1, 8, queries, 64) for _ in range(3))
-    return {"query": query, "key": key, "value": value, **plain(ATTENTION)}
+def repeated(*shape):
+    """Numbers of that shape, the same along all axes but the last two (the last, for a matrix)."""
+    inner = shape[-1:] if len(shape) == 2 else shape[-2:]
+    return np.broadcast_to(normal(*inner).astype(np.float64), shape)
+
+
+def long_attention():
+    query, key, value = (normal(1, 8, 4096, 64) for _ in range(3))
+    options = dict.fromkeys((*ATTENTION["options"], "window", "softcap"))
+    return {"query": query, "key": key, "value": value, **options, "causal": False}
 
 
 def long_weights():
-    return {"query": normal(1, 4, 8192, 64), "key": normal(1, 4, 8192, 64), **plain(WEIGHTS)}
+    options = dict.fromkeys((*WEIGHTS["options"], "window", "softcap"))
+    return {
+        "query": normal(1, 4, 4096, 64),
+        "key": normal(1, 4, 4096, 64),
+        **options,
+        "causal": False,
+    }
 
 
 def long_torch():
-    query = long_attention()
-    arrays = {name: query[name] for name in TORCH["values"]}
+    arrays = {name: a for name, a in long_attention().items() if name in TORCH["values"]}
     return {**arrays, "attn_mask": None, "enable_gqa": False}
 
 
 def long_merge():
-    outs, lses = (
-        [normal(8, 16, 1024, 64) for _ in range(2)],
-        [normal(8, 16, 1024) for _ in range(2)],
-    )
-    return {"out_0": outs[0], "out_1": outs[1], "lse_0": lses[0], "lse_1": lses[1]}
+    out, lse = repeated(64, 16, 1024, 64), repeated(64, 16, 1024)
+    return {"out_0": out, "out_1": out, "lse_0": lse, "lse_1": lse}
 
 
 def long_rotary():
-    return {"x": normal(16, 16, 1024, 64), "positions": np.arange(1024)}
+    return {"x": repeated(64, 16, 1024, 64), "positions": np.arange(1024)}
 
 
-def long_rows():
-    return {"x": normal(32 * 1024, 768)}
+def long_gelu():
+    return {"x": repeated(64 * 1024, 768)}
 
 
 def long_norm():
-    return {**long_rows(), "weight": normal(768), "bias": normal(768)}
+    return {"x": repeated(96 * 1024, 768), "weight": normal(768), "bias": normal(768)}
 
 
 _FUNCTIONS = {
@@ -141,7 +149,7 @@ _FUNCTIONS = {
     "attention_weights": {**WEIGHTS, "has_out": True, "large": long_weights},
     "merge_attention": {**MERGE, "large": long_merge},
     "rotary": {**ROTARY, "large": long_rotary},
-    "layers.gelu": {**GELU, "has_out": True, "large": long_rows},
+    "layers.gelu": {**GELU, "has_out": True, "large": long_gelu},
     "layers.layer_norm": {**LAYER_NORM, "has_out": True, "large": long_norm},
     "compat.scaled_dot_product_attention": {**TORCH, "large": long_torch},
 }

@@ -103,7 +103,7 @@ def test_a_score_far_above_the_others_picks_its_value(engine, dtype):
     value = np.random.default_rng(1).standard_normal((40, 7)).astype(dtype)
     out, lse = numfuse.attention(200 * key[chosen], key, value, scale=1.0, return_lse=True)
     np.testing.assert_array_equal(out, value[chosen])
-    np.testing.assert_array_equal(lse, np.full(40, 200, dtype))
+    np.testing.assert_allclose(lse, np.full(40, 200, dtype), rtol=2 * U[dtype])
 
 
 def test_two_scores_give_the_logistic_function(engine):
