@@ -84,7 +84,7 @@ impl Poll<'_> {
     }
 }
 
-/// What the threads of one run share. It lies on the caller's stack.
+/// The tiles of one run, and how it ended.
 struct Job<'j> {
     work: &'j (dyn Fn(Turn<'_>) + Sync),
     tiles: usize,
@@ -93,15 +93,22 @@ struct Job<'j> {
     claimed: AtomicUsize,
     stop: AtomicBool,
     panic: Mutex<Option<String>>,
-    seats: &'j [Seat],
-    /// Workers that may still touch this job.
-    pending: &'static AtomicUsize,
-    caller: Option<Thread>,
 }
 
-impl Job<'_> {
+impl<'j> Job<'j> {
+    fn new(work: &'j (dyn Fn(Turn<'_>) + Sync), tiles: usize, team: usize) -> Self {
+        Self {
+            work,
+            tiles,
+            team,
+            claimed: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            panic: Mutex::new(None),
+        }
+    }
+
     fn claim(&self) -> Option<usize> {
-        // Looked at first, so that the counter cannot run away from many idle attempts.
+        // Looked at first, so that the counter cannot run away from many vain attempts.
         if self.claimed.load(Ordering::Relaxed) >= self.tiles {
             return None;
         }
@@ -122,8 +129,8 @@ impl Job<'_> {
     }
 
     /// Takes tiles until there are none; a panic ends the run for all.
-    fn work(&self, worker: usize, poll: Option<&Poll<'_>>) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+    fn take_tiles(&self, worker: usize, poll: Option<&Poll<'_>>) {
+        self.guard(|| {
             let mut next = None;
             while let Some(tile) = next.or_else(|| self.claim()) {
                 if let Some(poll) = poll {
@@ -141,22 +148,16 @@ impl Job<'_> {
                     poll,
                 });
             }
-        }));
-        if let Err(payload) = outcome {
-            self.fail(&*payload);
-        }
+        });
     }
 
-    fn fail(&self, payload: &(dyn Any + Send)) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
-        panic.get_or_insert_with(|| message(payload));
-    }
-
-    /// Wakes the two threads below `node` in the tree; the caller is node 0, seat i node i + 1.
-    fn wake_below(&self, node: usize) {
-        for seat in self.seats.iter().skip(2 * node).take(2) {
-            seat.thread.unpark();
+    /// Runs `step`; its panic, if any, is noted and ends the run for all.
+    fn guard(&self, step: impl FnOnce()) {
+        // After a panic only `panic` and `stop` are looked at: nothing half-changed is seen.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(step)) {
+            self.stop.store(true, Ordering::Relaxed);
+            let mut panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            panic.get_or_insert_with(|| message(&*payload));
         }
     }
 
@@ -182,9 +183,29 @@ fn message(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Where a worker finds its next job.
+/// A job and those it is lent to. It lies on the caller's stack.
+struct Loan<'j> {
+    job: Job<'j>,
+    seats: &'j [Seat],
+    /// How many workers may still touch this loan. It outlives the loan, so that the last of them
+    /// can say so without touching it.
+    pending: &'static AtomicUsize,
+    caller: Thread,
+    spin: Duration,
+}
+
+impl Loan<'_> {
+    /// Wakes the two threads below `node` in the tree; the caller is node 0, seat i node i + 1.
+    fn wake_below(&self, node: usize) {
+        for seat in self.seats.iter().skip(2 * node).take(2) {
+            seat.thread.unpark();
+        }
+    }
+}
+
+/// Where a worker finds its next loan.
 struct Slot {
-    job: AtomicPtr<Job<'static>>,
+    loan: AtomicPtr<Loan<'static>>,
 }
 
 /// A worker as its pool knows it.
@@ -193,181 +214,96 @@ struct Seat {
     thread: Thread,
 }
 
-/// All workers of this process. Leaked, hence `'static`: workers outlive every run.
-struct Pool {
-    process: u32,
-    /// Held during a run: whoever finds it locked runs alone.
-    seats: Mutex<Vec<Seat>>,
-    /// Workers that may still touch the job of the present run.
-    pending: AtomicUsize,
-    cores: usize,
-}
-
-static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
-
-impl Pool {
-    /// This process's pool. Takes no lock, because a lock that another thread held when the
-    /// process was forked stays locked in the child for ever.
-    fn get() -> &'static Self {
-        let process = process::id();
-        let mut known = POOL.load(Ordering::Acquire);
-        loop {
-            // SAFETY: POOL holds null or a leaked box that nobody frees after it was put here.
-            if let Some(pool) = unsafe { known.as_ref() }
-                && pool.process == process
-            {
-                return pool;
-            }
-            let fresh = Box::into_raw(Box::new(Self {
-                process,
-                seats: Mutex::new(Vec::new()),
-                pending: AtomicUsize::new(0),
-                cores: thread::available_parallelism().map_or(1, usize::from),
-            }));
-            match POOL.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
-                // SAFETY: as above.
-                Ok(_) => return unsafe { &*fresh },
-                Err(other) => {
-                    // SAFETY: it came from Box::into_raw just now and nobody else has seen it.
-                    drop(unsafe { Box::from_raw(fresh) });
-                    known = other;
-                }
-            }
-        }
-    }
-
-    /// The seats, unless a run is under way.
-    fn try_seats(&self) -> Option<MutexGuard<'_, Vec<Seat>>> {
-        match self.seats.try_lock() {
-            Ok(seats) => Some(seats),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-}
-
-/// Spawns workers until there are `count` or the system has had enough.
-fn grow(seats: &mut Vec<Seat>, count: usize, cores: usize) {
-    while seats.len() < count {
-        let slot = Arc::new(Slot {
-            job: AtomicPtr::new(ptr::null_mut()),
-        });
-        let worker = seats.len() + 1;
-        let own = Arc::clone(&slot);
-        let spawned = thread::Builder::new()
-            .name(format!("numfuse-{worker}"))
-            .spawn(move || serve(worker, &own, cores));
-        match spawned {
-            Ok(handle) => seats.push(Seat {
-                slot,
-                thread: handle.thread().clone(),
-            }),
-            Err(_) => return,
-        }
-    }
-}
-
-/// A worker's life: take a job, look out for another, sleep.
-fn serve(worker: usize, slot: &Slot, cores: usize) {
-    let mut team = 0;
+/// A worker's life: take a loan, look out for another, sleep.
+fn serve(worker: usize, slot: &Slot) {
+    let mut spin = Duration::ZERO;
     loop {
-        let spin = if team <= cores { SPIN } else { Duration::ZERO };
-        spin_until(spin, || !slot.job.load(Ordering::Relaxed).is_null());
-        let job = slot.job.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: whoever puts a job into a slot keeps it alive until the worker that took it out
-        // has left it (see Team).
-        match unsafe { job.as_ref() } {
-            Some(job) => {
-                team = job.team;
-                let leave = Leave {
-                    pending: job.pending,
-                    caller: job.caller.clone(),
-                };
-                job.wake_below(worker);
-                job.work(worker, None);
-                drop(leave);
-            }
-            None => thread::park(),
+        spin_until(spin, || !slot.loan.load(Ordering::Relaxed).is_null());
+        let loan = slot.loan.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: whoever put the loan into the slot keeps it alive until the worker that took it
+        // out has dropped its Leave (see Lent).
+        if let Some(loan) = unsafe { loan.as_ref() } {
+            let leave = Leave {
+                pending: loan.pending,
+                caller: loan.caller.clone(),
+            };
+            spin = loan.spin;
+            loan.wake_below(worker);
+            loan.job.take_tiles(worker, None);
+            drop(leave);
+        } else {
+            spin = Duration::ZERO;
+            thread::park();
         }
     }
 }
 
-/// Tells the caller, when dropped, that this worker will not touch the job again. It holds nothing
-/// that borrows from the job.
+/// Says, when dropped, that this worker will not touch the loan again; so it borrows nothing of it.
 struct Leave {
     pending: &'static AtomicUsize,
-    caller: Option<Thread>,
+    caller: Thread,
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        if self.pending.fetch_sub(1, Ordering::Release) == 1
-            && let Some(caller) = &self.caller
-        {
-            caller.unpark();
+        // Release: what this worker wrote is seen by the caller, which acquires the 0.
+        if self.pending.fetch_sub(1, Ordering::Release) == 1 {
+            self.caller.unpark();
         }
     }
 }
 
-/// The workers that a job was given to. However the caller leaves, also by a panic, dropping this
-/// takes the job back from those that have not begun and waits for those that have: that is what
-/// makes lending them the caller's stack sound.
-struct Team<'r, 'j> {
-    job: &'r Job<'j>,
+/// A loan while it is out. However the caller leaves, by a panic too, dropping this takes the loan
+/// back from workers that have not begun and waits for those that have: that makes lending them
+/// the caller's stack sound.
+struct Lent<'r, 'j> {
+    loan: &'r Loan<'j>,
 }
 
-impl<'r, 'j> Team<'r, 'j> {
-    fn start(job: &'r Job<'j>) -> Self {
-        job.pending.store(job.seats.len(), Ordering::Relaxed);
-        let team = Self { job };
-        // The lifetime is erased here and nowhere else; Team restores it.
-        let erased = ptr::from_ref(job).cast::<Job<'static>>().cast_mut();
-        for seat in job.seats {
-            seat.slot.job.store(erased, Ordering::Release);
+impl<'r, 'j> Lent<'r, 'j> {
+    fn new(loan: &'r Loan<'j>) -> Self {
+        loan.pending.store(loan.seats.len(), Ordering::Relaxed);
+        let lent = Self { loan };
+        // The lifetimes are erased here and nowhere else; `lent` keeps to them.
+        let erased = ptr::from_ref(loan).cast::<Loan<'static>>().cast_mut();
+        for seat in loan.seats {
+            // Release: the worker, which acquires, sees the loan and the count of pending.
+            seat.slot.loan.store(erased, Ordering::Release);
         }
-        job.wake_below(0);
-        team
+        loan.wake_below(0);
+        lent
     }
 
-    fn take_back(&self) {
-        for seat in self.job.seats {
+    fn is_back(&self) -> bool {
+        self.loan.pending.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until no worker has the loan; calls `meanwhile` at least every [`POLL`].
+    fn wait(&self, meanwhile: impl Fn()) {
+        if self.is_back() {
+            return;
+        }
+        for seat in self.loan.seats {
             if !seat
                 .slot
-                .job
+                .loan
                 .swap(ptr::null_mut(), Ordering::Relaxed)
                 .is_null()
             {
-                self.job.pending.fetch_sub(1, Ordering::Relaxed);
+                self.loan.pending.fetch_sub(1, Ordering::Relaxed);
             }
         }
-    }
-
-    fn left(&self) -> bool {
-        self.job.pending.load(Ordering::Acquire) == 0
-    }
-
-    /// Waits for the workers; meanwhile `meanwhile` is called every [`POLL`].
-    fn wait(&self, meanwhile: &dyn Fn()) {
-        self.take_back();
-        let spin = if self.job.team <= Pool::get().cores {
-            SPIN
-        } else {
-            Duration::ZERO
-        };
-        spin_until(spin, || self.left());
-        while !self.left() {
+        spin_until(self.loan.spin, || self.is_back());
+        while !self.is_back() {
             meanwhile();
             thread::park_timeout(POLL);
         }
     }
 }
 
-impl Drop for Team<'_, '_> {
+impl Drop for Lent<'_, '_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.job.stop.store(true, Ordering::Relaxed);
-        }
-        self.wait(&|| {});
+        self.wait(|| {});
     }
 }
 
@@ -378,12 +314,80 @@ fn spin_until(longest: Duration, done: impl Fn() -> bool) {
     }
     let start = Instant::now();
     while start.elapsed() < longest {
-        for _ in 0..32 {
+        for _ in 0..16 {
             if done() {
                 return;
             }
             std::hint::spin_loop();
         }
+    }
+}
+
+/// All workers of one process. Leaked, since workers outlive every run.
+struct Pool {
+    process: u32,
+    cores: usize,
+    /// Locked during a run: whoever finds it so runs alone.
+    seats: Mutex<Vec<Seat>>,
+    pending: AtomicUsize,
+}
+
+static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
+
+impl Pool {
+    /// This process's pool. Takes no lock, because one that another thread held when the process
+    /// was forked stays locked in the child for ever.
+    fn get() -> &'static Self {
+        let process = process::id();
+        let mut known = POOL.load(Ordering::Acquire);
+        loop {
+            // SAFETY: POOL holds null or a leaked box, which nobody changes or frees.
+            if let Some(pool) = unsafe { known.as_ref() }
+                && pool.process == process
+            {
+                return pool;
+            }
+            let fresh = Box::into_raw(Box::new(Self {
+                process,
+                cores: thread::available_parallelism().map_or(1, usize::from),
+                seats: Mutex::new(Vec::new()),
+                pending: AtomicUsize::new(0),
+            }));
+            match POOL.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
+                // SAFETY: as above.
+                Ok(_) => return unsafe { &*fresh },
+                Err(other) => {
+                    // SAFETY: Box::into_raw made it just now, and nobody else has seen it.
+                    drop(unsafe { Box::from_raw(fresh) });
+                    known = other;
+                }
+            }
+        }
+    }
+
+    /// The seats, `count` of them if the system lets that many threads live; `None` while another
+    /// run has them.
+    fn seats(&self, count: usize) -> Option<MutexGuard<'_, Vec<Seat>>> {
+        let mut seats = match self.seats.try_lock() {
+            Ok(seats) => seats,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        while seats.len() < count {
+            let slot = Arc::new(Slot {
+                loan: AtomicPtr::new(ptr::null_mut()),
+            });
+            let (worker, own) = (seats.len() + 1, Arc::clone(&slot));
+            let builder = thread::Builder::new().name(format!("numfuse-{worker}"));
+            let Ok(handle) = builder.spawn(move || serve(worker, &own)) else {
+                break;
+            };
+            seats.push(Seat {
+                slot,
+                thread: handle.thread().clone(),
+            });
+        }
+        Some(seats)
     }
 }
 
@@ -407,40 +411,43 @@ pub fn run(
         cancelled: context.cancelled,
         interrupted: Cell::new(false),
     };
-    let team = workers(context, tiles);
-    let pool = (team > 1).then(Pool::get);
-    let mut seats = pool.and_then(Pool::try_seats);
-    if let (Some(pool), Some(seats)) = (pool, &mut seats) {
-        grow(seats, team - 1, pool.cores);
+    let others = workers(context, tiles) - 1;
+    if others > 0 {
+        let pool = Pool::get();
+        if let Some(seats) = pool.seats(others) {
+            return run_together(pool, &seats[..others.min(seats.len())], tiles, work, &poll);
+        }
     }
-    let seats = seats
-        .as_deref()
-        .map_or(&[][..], |seats| &seats[..seats.len().min(team - 1)]);
-    static NOBODY: AtomicUsize = AtomicUsize::new(0);
-    let job = Job {
-        work,
-        tiles,
-        team: seats.len() + 1,
-        claimed: AtomicUsize::new(0),
-        stop: AtomicBool::new(false),
-        panic: Mutex::new(None),
-        seats,
-        pending: pool
-            .filter(|_| !seats.is_empty())
-            .map_or(&NOBODY, |pool| &pool.pending),
-        caller: (!seats.is_empty()).then(thread::current),
-    };
-    if seats.is_empty() {
-        job.work(0, Some(&poll));
-    } else {
-        let team = Team::start(&job);
-        job.work(0, Some(&poll));
-        team.wait(&|| {
-            let asked = catch_unwind(AssertUnwindSafe(|| poll.ask(&job.stop)));
-            if let Err(payload) = asked {
-                job.fail(&*payload);
-            }
-        });
-    }
+    let job = Job::new(work, tiles, 1);
+    job.take_tiles(0, Some(&poll));
     job.result(&poll)
 }
+
+fn run_together(
+    pool: &'static Pool,
+    seats: &[Seat],
+    tiles: usize,
+    work: &(dyn Fn(Turn<'_>) + Sync),
+    poll: &Poll<'_>,
+) -> Result<(), Error> {
+    let team = seats.len() + 1;
+    let loan = Loan {
+        job: Job::new(work, tiles, team),
+        seats,
+        pending: &pool.pending,
+        caller: thread::current(),
+        spin: if team <= pool.cores {
+            SPIN
+        } else {
+            Duration::ZERO
+        },
+    };
+    let lent = Lent::new(&loan);
+    loan.job.take_tiles(0, Some(poll));
+    lent.wait(|| loan.job.guard(|| poll.ask(&loan.job.stop)));
+    drop(lent);
+    loan.job.result(poll)
+}
+
+#[cfg(test)]
+mod tests;
