@@ -10,6 +10,10 @@ pub mod layer_norm;
 #[cfg(test)]
 mod naive;
 pub(crate) mod rows;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use gelu::{Approximation, gelu};
 pub use layer_norm::layer_norm;

@@ -23,7 +23,7 @@ fn erfc(x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }
-    if x < 1.0 {
+    if x < 0.5 {
         let (mut term, mut sum) = (x, x);
         for n in 1..60 {
             term *= 2.0 * x * x / f64::from(2 * n + 1);
@@ -31,7 +31,8 @@ fn erfc(x: f64) -> f64 {
         }
         return 1.0 - gauss * sum;
     }
-    let fraction = (1..400)
+    let terms = 40 + (200.0 / (x * x)) as u32;
+    let fraction = (1..terms)
         .rev()
         .fold(x, |rest, n| x + 0.5 * f64::from(n) / rest);
     if gauss == 0.0 {
@@ -58,42 +59,4 @@ pub(crate) fn layer_norm(
             normal * weight.map_or(1.0, |w| w[i]) + bias.map_or(0.0, |b| b[i])
         })
         .collect()
-}
-
-/// One row turned.
-pub(crate) fn rotary(x: &[f64], cosine: &[f64], sine: &[f64], interleaved: bool) -> Vec<f64> {
-    let (mut out, half) = (x.to_vec(), cosine.len());
-    for (c, (cosine, sine)) in cosine.iter().zip(sine).enumerate() {
-        let (a, b) = if interleaved {
-            (2 * c, 2 * c + 1)
-        } else {
-            (c, c + half)
-        };
-        out[a] = x[a] * cosine - x[b] * sine;
-        out[b] = x[b] * cosine + x[a] * sine;
-    }
-    out
-}
-
-/// One row: (out, lse) of all parts.
-pub(crate) fn merge(outs: &[&[f64]], lses: &[f64]) -> (Vec<f64>, f64) {
-    let mut out = vec![0.0; outs[0].len()];
-    let seen = || {
-        outs.iter()
-            .zip(lses)
-            .filter(|(_, lse)| **lse != f64::NEG_INFINITY)
-    };
-    let peak = seen()
-        .map(|(_, lse)| *lse)
-        .fold(f64::NEG_INFINITY, f64::max);
-    if seen().count() == 0 {
-        return (out, f64::NEG_INFINITY);
-    }
-    let total: f64 = seen().map(|(_, lse)| (lse - peak).exp()).sum();
-    for (part, lse) in seen() {
-        for (out, x) in out.iter_mut().zip(*part) {
-            *out += (lse - peak).exp() / total * x;
-        }
-    }
-    (out, peak + total.ln())
 }
