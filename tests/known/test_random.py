@@ -6,9 +6,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from numfuse.reference import random
-
 from known.random_cases import PATH, cases, line
+from numfuse.reference import random
 
 # Random123's kat_vectors, philox4x32 with 10 rounds: counter, key, result.
 PUBLISHED = [

@@ -142,7 +142,7 @@ pub(super) fn adjust<S: Simd, T: Real, const NR: usize>(
                 x = tanh(simd, x) * softcap;
             }
             if options.alibi.is_some() {
-                x = x - slope[j] * (base[j] - at).abs();
+                x -= slope[j] * (base[j] - at).abs();
             }
             if let Some(addend) = options.addend {
                 let add =
