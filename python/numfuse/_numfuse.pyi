@@ -5,6 +5,24 @@ from typing import Any, Literal
 from numpy import bool_, floating, int64, uint8
 from numpy.typing import NDArray
 
+__all__ = [
+    "attention_forward",
+    "attention_quick",
+    "attention_weights",
+    "gelu",
+    "isa",
+    "isas",
+    "layer_norm",
+    "merge_attention",
+    "panic_in_tile",
+    "philox4x32",
+    "random_exponential",
+    "random_permutation",
+    "random_uniform",
+    "rotary",
+    "set_isa",
+]
+
 def attention_forward(
     query: NDArray[Any],
     key: NDArray[Any],
