@@ -11,8 +11,8 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use super::rows::{each_run, map_lanes};
+use crate::simd::Real;
 use crate::simd::math::{erfc_nonnegative, exp2};
-use crate::simd::{Lanes, Real};
 use crate::view::{View, ViewMut};
 use crate::{Context, Error};
 
@@ -65,8 +65,8 @@ fn run<S: Simd, T: Real>(simd: S, approximation: Approximation, x: &[T], out: &m
 }
 
 #[inline(always)]
-fn exact<S: Simd, T: Real>(simd: S, x: Lanes<S, T>) -> Lanes<S, T> {
-    let splat = |value| Lanes::<S, T>::splat(simd, value);
+fn exact<S: Simd, T: Real>(simd: S, x: T::Wide<S>) -> T::Wide<S> {
+    let splat = |value| T::Wide::<S>::splat(simd, value);
     let magnitude = x.abs() * splat(T::SQRT_HALF);
     let h = erfc_nonnegative(simd, magnitude) * splat(T::from_f64(0.5));
     let positive = splat(T::ZERO).simd_lt(x);
@@ -74,8 +74,8 @@ fn exact<S: Simd, T: Real>(simd: S, x: Lanes<S, T>) -> Lanes<S, T> {
 }
 
 #[inline(always)]
-fn by_tanh<S: Simd, T: Real>(simd: S, x: Lanes<S, T>) -> Lanes<S, T> {
-    let splat = |value| Lanes::<S, T>::splat(simd, value);
+fn by_tanh<S: Simd, T: Real>(simd: S, x: T::Wide<S>) -> T::Wide<S> {
+    let splat = |value| T::Wide::<S>::splat(simd, value);
     // −2·√(2/π)·log₂e, and that times 0.044715.
     let first = -2.0 * std::f64::consts::LOG2_E * (2.0 / std::f64::consts::PI).sqrt();
     let third = first * 0.044_715;

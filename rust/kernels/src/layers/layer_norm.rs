@@ -184,18 +184,24 @@ fn write<S: Simd, T: Real>(
     out: &mut [T],
 ) {
     let lanes = Lanes::<S, T>::LEN;
-    for (chunk, (x, out)) in x.chunks(lanes).zip(out.chunks_mut(lanes)).enumerate() {
-        let columns = chunk * lanes..chunk * lanes + x.len();
-        let load = |elements: &[T]| load::<S, Lanes<S, T>>(simd, elements, T::ZERO);
+    // Checked here, so that the loop need not.
+    let count = x.len();
+    let (x, out) = (&x[..count], &mut out[..count]);
+    let weight = weight.map(|weight| &weight[..count]);
+    let bias = bias.map(|bias| &bias[..count]);
+    let mut at = 0;
+    while at < count {
+        let columns = at..count.min(at + lanes);
+        let load =
+            |elements: &[T]| load::<S, Lanes<S, T>>(simd, &elements[columns.clone()], T::ZERO);
         let normal = (load(x) - mean) * scale;
-        let weight = weight.map(|weight| load(&weight[columns.clone()]));
-        let bias = bias.map(|bias| load(&bias[columns]));
         let value = match (weight, bias) {
-            (Some(weight), Some(bias)) => normal.mul_add(weight, bias),
-            (Some(weight), None) => normal * weight,
-            (None, Some(bias)) => normal + bias,
+            (Some(weight), Some(bias)) => normal.mul_add(load(weight), load(bias)),
+            (Some(weight), None) => normal * load(weight),
+            (None, Some(bias)) => normal + load(bias),
             (None, None) => normal,
         };
-        store(value, out);
+        store(value, &mut out[columns.clone()]);
+        at += lanes;
     }
 }

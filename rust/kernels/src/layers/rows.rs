@@ -7,7 +7,7 @@
 
 use fearless_simd::prelude::*;
 
-use crate::simd::{Lanes, Real};
+use crate::simd::Real;
 use crate::threads::{self, Turn};
 use crate::view::{Plane, View, ViewMut};
 use crate::{Context, Error};
@@ -198,19 +198,20 @@ pub(crate) fn store<S: Simd, V: SimdFloat<S>>(value: V, elements: &mut [V::Eleme
     }
 }
 
-/// `f` of every element.
+/// `f` of every element, 64 bytes at a time: on the narrower levels that is several vectors, whose
+/// long chains of operations then run side by side (a fifth faster for GELU on avx2).
 #[inline(always)]
 pub(crate) fn map_lanes<S: Simd, T: Real>(
     simd: S,
     x: &[T],
     out: &mut [T],
-    f: impl Fn(Lanes<S, T>) -> Lanes<S, T>,
+    f: impl Fn(T::Wide<S>) -> T::Wide<S>,
 ) {
-    let lanes = Lanes::<S, T>::LEN;
+    let lanes = T::Wide::<S>::LEN;
     let mut x = x.chunks_exact(lanes);
     let mut out = out.chunks_exact_mut(lanes);
     for (x, out) in (&mut x).zip(&mut out) {
-        f(Lanes::<S, T>::from_slice(simd, x)).store_slice(out);
+        f(T::Wide::<S>::from_slice(simd, x)).store_slice(out);
     }
     let (x, out) = (x.remainder(), out.into_remainder());
     if !x.is_empty() {
