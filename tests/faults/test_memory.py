@@ -48,8 +48,8 @@ out = np.full(x.shape, 7, np.float32)
 allow(2**20)
 fails(lambda: numfuse.attention(x, x, x, out=out))
 fails(lambda: numfuse.attention(x, x, x, causal=True, softcap=5.0, out=out))
-assert (out == 7).all()
 next_call_is_right()
+assert (out == 7).all()
 """,
         threads,
     )
@@ -64,8 +64,8 @@ few = np.ones((1, 1, 8, 64), np.float32)
 out = np.full(few.shape, 7, np.float32)
 allow(2**20)
 fails(lambda: numfuse.attention(few, x, x, out=out))
-assert (out == 7).all()
 next_call_is_right()
+assert (out == 7).all()
 """
     )
 
