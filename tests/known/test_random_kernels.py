@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from numfuse import _native
 from numfuse.reference import random
 
