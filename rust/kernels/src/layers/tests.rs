@@ -125,7 +125,8 @@ fn sum_depth(count: usize) -> f64 {
 fn layer_norm_is_its_formula<T: Real>() {
     let epsilon = 1e-5;
     let mut shapes = shapes();
-    shapes.push(vec![2, 150_001]);
+    // More than one piece of a row.
+    shapes.push(vec![70_001]);
     on_every_level(|name, level| {
         for (shape, layout) in shapes
             .iter()
@@ -136,6 +137,10 @@ fn layer_norm_is_its_formula<T: Real>() {
             let weight = Sample::<T>::random(&[columns], Layout::Contiguous, 3);
             let bias = Sample::<T>::random(&[columns], Layout::Contiguous, 4);
             for (weighted, biased) in [(false, false), (true, false), (false, true), (true, true)] {
+                // One kind is enough where only the size matters.
+                if shape.iter().product::<usize>() > 10_000 && !(weighted && biased) {
+                    continue;
+                }
                 let out = written(shape, layout, level, 2, |out, context| {
                     let weight = weighted.then(|| weight.view());
                     let bias = biased.then(|| bias.view());
