@@ -8,3 +8,5 @@ class InternalError(RuntimeError):
     interpreter and the thread pool go on working; the output of the failed call is undefined.
     None is known: please report one with the call that caused it.
     """
+
+    __module__ = "numfuse"
