@@ -165,5 +165,5 @@ def _png(figure: Figure, *, colours: int | None = None) -> bytes:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     if colours is not None:
         picture = picture.quantize(colours)
-    picture.save(file, format="png", optimize=True)
+    picture.save(file, format="png", optimize=colours is not None)
     return file.getvalue()
