@@ -8,6 +8,7 @@ def a_case(**changes):
         "name": "some-case",
         "title": "some case",
         "family": "attention",
+        "kind": "attention",
         "dtype": "float32",
         "work": 6e9,
         "unit": "FLOP",

@@ -66,8 +66,8 @@ def test_summary_has_mean_and_least_for_each_peer():
     )
     assert report.summarise(a_record(a_case(), other)) == [
         (
-            "PyTorch takes 4.00 times as long as numfuse in attention float32 "
-            "(geometric mean of 2), 2.00 at least (some case)"
+            "PyTorch over numfuse, attention float32: 4.00× (geometric mean of 2), "
+            "2.00× at least (some case)"
         )
     ]
 

@@ -41,12 +41,13 @@ def test_run_writes_record_and_chart_and_prints_the_table(field, tmp_path, capsy
     assert [case.name for case in record.cases] == LAYER_NORMS
     assert record.threads == 1
     assert record.rounds == 7
+    assert record.versions["exact"] == "1"
     for case in record.cases:
         assert len(case.showings["slow"].seconds) == 7
         assert case.showings["wrong"].wrong
     printed = capsys.readouterr().out
     assert "layer norm 1824 × 384" in printed
-    assert "slow takes" in printed
+    assert "slow over numfuse, layers float32" in printed
     if chart.available():
         assert (tmp_path / "new" / "folder" / "bench.png").exists()
 

@@ -37,6 +37,11 @@ class Case:
         raise NotImplementedError
 
     @property
+    def kind(self) -> str:
+        """Which cases it may be averaged with; as a rule those of its family."""
+        return self.family
+
+    @property
     def work(self) -> tuple[float, str] | None:
         """Amount and unit of the useful work, where a rate means something."""
         return None
@@ -73,6 +78,14 @@ class Attention(Case):
     @property
     def family(self) -> str:
         return "attention"
+
+    @property
+    def kind(self) -> str:
+        if not self.plain:
+            return "attention with options"
+        if self.keys < 16:
+            return "one small call of attention"
+        return "attention of one query" if self.decoding else "attention"
 
     @property
     def decoding(self) -> bool:

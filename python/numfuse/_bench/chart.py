@@ -90,13 +90,13 @@ def draw(record: Record, path: Path) -> bool:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel("time over numfuse's: right of 1 numfuse is faster; whiskers are quartiles")
-    figure.suptitle(
+    axes.set_title(
         f"numfuse {record.versions.get('numfuse', '')} on {record.machine.get('cpu', 'this CPU')}, "
         f"{record.threads} thread{'s' if record.threads != 1 else ''}, level {record.level}, "
         f"{record.date[:10]}",
         fontsize=10,
     )
-    # Above the axes: inside, it would lie on some bar.
-    figure.legend(loc="outside upper center", ncols=len(others), fontsize=8, frameon=False)
+    # Below the axes: inside, it would lie on some bar.
+    figure.legend(loc="outside lower center", ncols=len(others), fontsize=8, frameon=False)
     figure.savefig(path)
     return True

@@ -130,6 +130,7 @@ def compete(
         name=case.name,
         title=case.title,
         family=case.family,
+        kind=case.kind,
         dtype=case.dtype,
         work=work,
         unit=unit,

@@ -20,7 +20,7 @@ from .child import Handler
 # Calls shorter than this are timed many at once: reading the clock costs about 0.05 µs.
 SHORTEST_SAMPLE = 100e-6
 # A call longer than this is not warmed up in each turn: what a warm-up brings back is far less.
-LONG_CALL = 1.0
+LONG_CALL = 0.2
 
 
 def handlers(engine: ModuleType, threads: int) -> dict[str, Handler]:

@@ -26,7 +26,7 @@ from .peers import reference as reference_engine
 
 BLOCKS = 8
 # The scores of a block are stored in float64, several times over.
-BLOCK_SCORES = 2**20
+BLOCK_SCORES = 2**17
 
 
 def handlers() -> dict[str, Handler]:

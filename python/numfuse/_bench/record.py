@@ -54,6 +54,7 @@ class CaseRecord:
     name: str
     title: str
     family: str
+    kind: str
     dtype: str
     work: float | None
     unit: str | None

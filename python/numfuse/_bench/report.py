@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from .peers import OURS
-from .record import CaseRecord, Record, Spread
+from .record import CaseRecord, Record, Showing, Spread
 
 # A cell is one or two lines; the first row of a grid is its heading.
 Cell = list[str]
@@ -168,7 +168,7 @@ def _ours(case: CaseRecord) -> Cell:
     seconds = case.seconds(OURS)
     if seconds is None:
         showing = case.showings.get(OURS)
-        return [(showing.problem if showing else None) or "–"]
+        return [_shortened(showing)]
     rate = rate_text(case, seconds.median)
     return [time_text(seconds.median), rate] if rate else [time_text(seconds.median)]
 
@@ -185,12 +185,17 @@ def _other(case: CaseRecord, name: str) -> Cell:
     seconds = case.seconds(name)
     if seconds is None:
         showing = case.showings.get(name)
-        problem = (showing.problem if showing else None) or "–"
-        return [problem if len(problem) <= 28 else problem[:27] + "…"]
+        return [_shortened(showing)]
     ratio = case.ratio(OURS, name)
     if ratio is None:
         return [time_text(seconds.median)]
     return [time_text(seconds.median), ratio_text(ratio)]
+
+
+def _shortened(showing: Showing | None) -> str:
+    """Write why somebody has no figures; the record has the whole sentence."""
+    problem = (showing.problem if showing else None) or "–"
+    return problem if len(problem) <= 28 else problem[:27] + "…"
 
 
 def _error(case: CaseRecord) -> str:
@@ -199,14 +204,14 @@ def _error(case: CaseRecord) -> str:
 
 
 def summarise(record: Record) -> list[str]:
-    """Say for each other contestant and family: the ratios' geometric mean, and the least."""
+    """Say for each other contestant and kind of case: the ratios' geometric mean, and the least."""
     lines = []
     for name, title in record.contestants.items():
-        for family, dtype in dict.fromkeys((case.family, case.dtype) for case in record.cases):
+        for kind, dtype in dict.fromkeys((case.kind, case.dtype) for case in record.cases):
             ratios = [
                 (ratio.median, case.title)
                 for case in record.cases
-                if (case.family, case.dtype) == (family, dtype)
+                if (case.kind, case.dtype) == (kind, dtype)
                 and (ratio := case.ratio(OURS, name)) is not None
             ]
             if name == OURS or not ratios:
@@ -214,8 +219,8 @@ def summarise(record: Record) -> list[str]:
             mean = geometric_mean([ratio for ratio, _ in ratios])
             least, where = min(ratios)
             lines.append(
-                f"{title} takes {mean:.2f} times as long as numfuse in {family} {dtype} "
-                f"(geometric mean of {len(ratios)}), {least:.2f} at least ({where})"
+                f"{title} over numfuse, {kind} {dtype}: {mean:.2f}× (geometric mean of "
+                f"{len(ratios)}), {least:.2f}× at least ({where})"
             )
     return lines
 

@@ -109,7 +109,8 @@ def _introduce(
     versions: dict[str, str] = {}
     for contestant in contestants:
         try:
-            versions |= children.child(contestant).ask("hello")["versions"]
+            # numfuse is the first: what others state about it (its reference) does not count.
+            versions = children.child(contestant).ask("hello")["versions"] | versions
             present.append(contestant)
         except ChildError as failure:
             reporter.line(f"{contestant.title} does not start: {failure}")
