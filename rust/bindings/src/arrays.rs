@@ -286,12 +286,14 @@ impl<'a, T: Element, const AXES: usize> Memory<'a, T, AXES> {
                 return Err(Error::Layout { argument, problem });
             }
             memory.strides[axis] = stride / size;
-            // The array exists, so that all of its addresses are representable.
-            let reach = stride.unsigned_abs() * (array.shape()[axis] - 1);
+            // Saturates only for what no memory can hold, which the view refuses.
+            let reach = stride
+                .unsigned_abs()
+                .saturating_mul(array.shape()[axis] - 1);
             if stride < 0 {
-                start -= reach
+                start = start.saturating_sub(reach);
             } else {
-                end += reach
+                end = end.saturating_add(reach);
             }
         }
         memory.bytes = start..end;
