@@ -28,8 +28,8 @@ pub enum Approximation {
 /// GELU of every element. `out` has the shape of `x`; where their elements do not all stand side by
 /// side, the last axis of both has unit stride.
 ///
-/// The error is at most 3 u·|x|·(1 + x²)·Φ(x) + 6 u·|x|·Φ(x) for x ≤ 0, and 6 u·x for x > 0, plus
-/// |x| times the smallest normal number.
+/// The relative error is at most (9 + 3·x²) u, to which comes |x| times the smallest normal number,
+/// since smaller probabilities are flushed.
 ///
 /// # Errors
 /// [`Error::Shape`] and [`Error::Layout`] as said above, [`Error::Interrupted`].

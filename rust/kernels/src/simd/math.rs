@@ -17,7 +17,7 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
-/// 2^x for x ≤ 127 (float64: 1023). NaN stays NaN.
+/// 2^x for x ≤ 127 (float64: 1023), and at 128 (1024) +∞. NaN stays NaN.
 ///
 /// Exactly 1 at 0 and exactly 0 where x ≤ −127 (−1023), so results below the smallest normal
 /// number are flushed. Elsewhere the relative error is at most 1.9e-7 (float64: 3.4e-16).

@@ -172,6 +172,7 @@ fn special_values_are_kept<T: Real>() {
         (Exp2, T::ZERO, T::ONE),
         (Exp2, minus_zero, T::ONE),
         (Exp2, T::EXP2_LOWEST, T::ZERO),
+        (Exp2, T::EXPONENT_BIAS + T::ONE, infinity),
         (Log, T::ZERO, T::NEG_INFINITY),
         (Log, minus_zero, T::NEG_INFINITY),
         (Log, T::ONE, T::ZERO),
