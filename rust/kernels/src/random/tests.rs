@@ -56,12 +56,12 @@ fn any_part_of_a_stream_can_be_made_alone() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri makes the library's logarithm inexact on purpose")]
 fn exponentials_are_the_logarithm_to_four_units_in_the_last_place() {
     // Three against the true logarithm, as the Python tests measure with decimals; the library's
     // own may be one off.
     let stream = Stream::new(1, 0);
-    let draws = if cfg!(miri) { 100 } else { 200_000 };
-    for index in 0..draws {
+    for index in 0..200_000 {
         let u: f64 = stream.uniform(index);
         let truth = -(-u).ln_1p();
         assert!(

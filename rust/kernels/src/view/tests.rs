@@ -326,11 +326,13 @@ fn every_row_is_in_one_tile_and_at_its_place() {
     ] {
         let rows: usize = layout.2[..layout.2.len() - 1].iter().product();
         for per_group in (1..=rows).filter(|divisor| rows.is_multiple_of(*divisor)) {
-            for per_tile in [1, 2, 4, 5, 100] {
+            // Miri is slow, and a step between one row and all rows says enough.
+            for per_tile in if cfg!(miri) { 2..3 } else { 1..8 } {
                 check_split(layout, per_group, per_tile);
             }
         }
     }
+    check_split((24, 0, &[6, 4], &[4, 1]), 6, 100);
     check_split((4, 0, &[4], &[1]), 1, 1);
     check_split((0, 0, &[0, 4], &[4, 1]), 0, 3);
     check_split((0, 0, &[2, 0, 4], &[0, 4, 1]), 0, 3);
