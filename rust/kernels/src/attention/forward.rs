@@ -23,8 +23,9 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::mask::{Adjust, Row, addend, adjust};
-use super::problem::{Problem, Sizes, Span};
+use super::mask::{Adjust, addend, adjust, limits};
+use super::problem::{Problem, Sizes};
+use super::queries::{Queries, Row};
 use super::softmax::{State, close, exponentials, load, merge, store};
 use super::work::{Layout, Panel, Shared, Work};
 use crate::error::Error;
@@ -42,6 +43,8 @@ pub(super) const KEYS: usize = 256;
 pub(super) const CHUNK: usize = 8 * KEYS;
 /// Vectors of a full panel.
 pub(super) const NR: usize = 2;
+/// Most lanes of a panel: two vectors of sixteen.
+pub(super) const LANES: usize = 32;
 /// Most queries of a tile.
 const TILE: usize = 128;
 
@@ -177,86 +180,79 @@ impl Tiling {
 
 /// Queries that share a key head, and that head.
 pub(super) struct Tile<'p, 'a, T> {
-    problem: &'p Problem<'a, T>,
-    key: Plane<'a, T>,
-    value: Plane<'a, T>,
-    rows: [Row; TILE],
-    count: usize,
+    pub(super) problem: &'p Problem<'a, T>,
+    pub(super) key: Plane<'a, T>,
+    pub(super) value: Plane<'a, T>,
+    pub(super) queries: Queries<'p, 'a, T>,
     /// Heads of an item, to tell an item's sinks and slopes.
     heads: usize,
 }
 
+/// One panel of a tile.
+#[derive(Clone)]
+pub(super) struct Lane {
+    /// Index among the tile's panels.
+    pub(super) index: usize,
+    /// Its queries, counted within the tile.
+    pub(super) rows: Range<usize>,
+    /// Lanes: one vector where that is enough.
+    pub(super) width: usize,
+}
+
 impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
     /// Rows `range` of key head `group` (counted over all items): heads one after the other.
-    fn new(problem: &'p Problem<'a, T>, sizes: &Sizes, group: usize, range: Range<usize>) -> Self {
-        let item = problem.item(sizes, group / sizes.key_heads);
-        let mut rows = [Row::NONE; TILE];
-        let mut head = group * sizes.group + range.start / sizes.queries;
-        let mut query = range.start % sizes.queries;
-        for row in &mut rows[..range.len()] {
-            let position = (query as i64).saturating_add(item.offset);
-            *row = Row {
-                head,
-                query,
-                position,
-                span: problem.span(&item, position),
-            };
-            query += 1;
-            if query == sizes.queries {
-                (head, query) = (head + 1, 0);
-            }
-        }
+    pub(super) fn new(
+        problem: &'p Problem<'a, T>,
+        sizes: &Sizes,
+        group: usize,
+        range: Range<usize>,
+    ) -> Self {
         let key = problem.key.plane(group);
         // Without values there are no value columns, so the keys' plane is never read as values.
         let value = problem.value.map_or(key, |value| value.plane(group));
+        let queries = Queries::new(problem, sizes, group, range);
         Self {
             problem,
             key,
             value,
-            rows,
-            count: range.len(),
+            queries,
             heads: sizes.heads,
         }
     }
 
-    /// Panels as (index, rows, whether one vector is enough).
-    pub(super) fn panels<S: Simd>(&self) -> impl Iterator<Item = (usize, &[Row], bool)> {
+    /// The tile's panels.
+    pub(super) fn panels<S: Simd>(&self) -> impl Iterator<Item = Lane> + use<S, T> {
         let lanes = Lanes::<S, T>::LEN;
-        let rows = self.rows[..self.count].chunks(NR * lanes).enumerate();
-        rows.map(move |(index, rows)| (index, rows, rows.len() <= lanes))
+        let (full, count) = (NR * lanes, self.queries.count());
+        (0..count.div_ceil(full)).map(move |index| {
+            let rows = index * full..count.min((index + 1) * full);
+            let width = if rows.len() <= lanes { lanes } else { full };
+            Lane { index, rows, width }
+        })
     }
 
     /// Scores, softmax and weighted sums of all panels; false if the caller asked to stop.
     pub(super) fn attend<S: Simd>(&self, simd: S, work: &mut Work<'_, T>, turn: &Turn<'_>) -> bool {
-        let lanes = Lanes::<S, T>::LEN;
         let cap = self.problem.softcap;
-        let scale = cap.map_or(self.problem.scale * T::LOG2_E, |cap| {
-            self.problem.scale / cap
-        });
-        for (index, rows, narrow) in self.panels::<S>() {
-            let (mut panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
-            pack(simd, &self.problem.query, rows, scale, panel.query);
+        let scale = self.problem.scale;
+        let scale = cap.map_or(scale * T::LOG2_E, |cap| scale / cap);
+        for lane in self.panels::<S>() {
+            let (mut panel, _) = work.panel(lane.index, lane.width);
+            pack(simd, self, lane, scale, panel.query);
             panel.clear();
         }
         let mut hidden = [false; TILE];
-        if !self.sweep(simd, work, turn, 0..self.count, &mut hidden, false) {
+        let all = 0..self.panels::<S>().count();
+        if !self.sweep(simd, work, turn, all, &mut hidden, false) {
             return false;
         }
         // 0 · ∞ and 0 · NaN: what a hidden value left behind is taken out by a second, careful
         // sweep. Values that are visible show in both.
-        for (index, rows, narrow) in self.panels::<S>() {
-            let (mut panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
+        for Lane { index, width, .. } in self.panels::<S>() {
+            let (mut panel, _) = work.panel(index, width);
             if hidden[index] && panel.result().acc.iter().any(|x| *x - *x != T::ZERO) {
                 panel.clear();
-                let first = index * NR * lanes;
-                if !self.sweep(
-                    simd,
-                    work,
-                    turn,
-                    first..first + rows.len(),
-                    &mut hidden,
-                    true,
-                ) {
+                if !self.sweep(simd, work, turn, index..index + 1, &mut hidden, true) {
                     return false;
                 }
             }
@@ -264,21 +260,22 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         true
     }
 
-    /// Takes rows `range` (whole panels) over all their keys.
+    /// Takes some panels over all their keys; marks those of whose keys some were hidden.
     fn sweep<S: Simd>(
         &self,
         simd: S,
         work: &mut Work<'_, T>,
         turn: &Turn<'_>,
-        range: Range<usize>,
+        chosen: Range<usize>,
         hidden: &mut [bool; TILE],
         careful: bool,
     ) -> bool {
-        let lanes = Lanes::<S, T>::LEN;
-        let Some((any, _)) = spans(&self.rows[range.clone()]) else {
+        let width = NR * Lanes::<S, T>::LEN;
+        let rows = chosen.start * width..self.queries.count().min(chosen.end * width);
+        let Some((any, _)) = self.queries.spans(rows) else {
             return true;
         };
-        let chosen = range.start.div_ceil(NR * lanes)..range.end.div_ceil(NR * lanes);
+        let panels = || self.panels::<S>().skip(chosen.start).take(chosen.len());
         for chunk in any.first / CHUNK..any.end.div_ceil(CHUNK) {
             let end = any.end.min((chunk + 1) * CHUNK);
             for first in (chunk * CHUNK..end).step_by(KEYS) {
@@ -286,27 +283,23 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
                     return false;
                 }
                 let keys = first..end.min(first + KEYS);
-                for (index, rows, narrow) in self.panels::<S>() {
-                    if chosen.contains(&index) {
-                        hidden[index] |= if narrow {
-                            self.block::<S, 1>(simd, work, index, rows, &keys, careful)
-                        } else {
-                            self.block::<S, NR>(simd, work, index, rows, &keys, careful)
-                        };
-                    }
+                for lane in panels() {
+                    let index = lane.index;
+                    hidden[index] |= if lane.width < width {
+                        self.block::<S, 1>(simd, work, lane, &keys, careful)
+                    } else {
+                        self.block::<S, NR>(simd, work, lane, &keys, careful)
+                    };
                 }
             }
-            for (index, _, narrow) in self.panels::<S>() {
-                let (panel, _) = work.panel(index, if narrow { lanes } else { NR * lanes });
-                if let (
-                    true,
+            for Lane { index, width, .. } in panels() {
+                let (
                     Panel {
-                        mut chunk,
-                        total: Some(mut total),
-                        ..
+                        mut chunk, total, ..
                     },
-                ) = (chosen.contains(&index), panel)
-                {
+                    _,
+                ) = work.panel(index, width);
+                if let Some(mut total) = total {
                     merge(simd, &mut total, &chunk);
                     chunk.clear();
                 }
@@ -320,22 +313,20 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         &self,
         simd: S,
         work: &mut Work<'_, T>,
-        index: usize,
-        rows: &[Row],
+        lane: Lane,
         keys: &Range<usize>,
         careful: bool,
     ) -> bool {
-        let width = N * Lanes::<S, T>::LEN;
-        let (panel, mut shared) = work.panel(index, width);
-        let (seen, hidden) = self.scores::<S, N>(simd, panel.query, &mut shared, rows, keys);
+        let (panel, mut shared) = work.panel(lane.index, lane.width);
+        let (seen, hidden) = self.scores::<S, N>(simd, panel.query, &mut shared, &lane, keys);
         if seen.is_empty() {
             return hidden;
         }
-        let s = &mut shared.s[..seen.len() * width];
+        let s = &mut shared.s[..seen.len() * lane.width];
         let State { m, l, acc } = panel.chunk;
         exponentials::<S, T, N>(simd, s, m, l, shared.alpha);
         if careful {
-            self.mark(rows, seen.start, width, s);
+            self.mark(&lane, seen.start, s);
             values::<S, T, N, true>(simd, self.value, seen.start, s, shared.alpha, acc);
         } else {
             values::<S, T, N, false>(simd, self.value, seen.start, s, shared.alpha, acc);
@@ -350,42 +341,59 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         simd: S,
         query: &[T],
         shared: &mut Shared<'_, T>,
-        rows: &[Row],
+        lane: &Lane,
         keys: &Range<usize>,
     ) -> (Range<usize>, bool) {
-        let width = N * Lanes::<S, T>::LEN;
-        let Some((any, all)) = spans(rows) else {
+        let width = lane.width;
+        let Some((any, all)) = self.queries.spans(lane.rows.clone()) else {
             return (0..0, false);
         };
-        let first = keys.start.max(any.first);
-        let end = keys.end.min(any.end);
-        if first >= end {
+        let seen = keys.start.max(any.first)..keys.end.min(any.end);
+        if seen.is_empty() {
             return (0..0, false);
         }
         let problem = self.problem;
+        let rows = || self.queries.rows(lane.rows.clone());
         let addends = problem.mask.is_some() || problem.bias.is_some();
-        let cells = (end - first) * width;
-        if addends && !addend(problem, rows, first, width, &mut shared.addend[..cells]) {
-            return (0..0, true);
-        }
-        if problem.alibi_slopes.is_some() {
-            self.per_head(problem.alibi_slopes, rows, shared.slope);
-            for (base, row) in shared.base.iter_mut().zip(rows) {
-                *base = T::from_f64(row.position.saturating_sub(first as i64) as f64);
+        if addends {
+            let tile = &mut shared.addend[..seen.len() * width];
+            if !addend(
+                simd,
+                problem,
+                rows(),
+                seen.clone(),
+                width,
+                tile,
+                shared.strip,
+            ) {
+                return (0..0, true);
             }
-            shared.base[rows.len()..].fill(T::ZERO);
+        }
+        // Keys and positions count from the block's, so that no bit depends on a panel's span.
+        let origin = keys.start;
+        if problem.alibi_slopes.is_some() {
+            self.per_head(problem.alibi_slopes, lane, shared.slope);
+            shared.base.fill(T::ZERO);
+            for (lane, row) in rows() {
+                let base = row.position.saturating_sub(origin as i64);
+                shared.base[lane] = T::from_f64(base as f64);
+            }
         }
         shared.alpha.fill(T::NEG_INFINITY);
-        let from = all.first.clamp(first, end);
-        let to = all.end.clamp(from, end);
-        if from > first || to < end {
-            limits(rows, first, end, shared.low, shared.high);
+        let from = all.first.clamp(seen.start, seen.end);
+        let to = all.end.clamp(from, seen.end);
+        if from > seen.start || to < seen.end {
+            limits(rows(), &seen, origin, shared.low, shared.high);
         }
-        for (part, partial) in [(first..from, true), (from..to, false), (to..end, true)] {
+        for (part, partial) in [
+            (seen.start..from, true),
+            (from..to, false),
+            (to..seen.end, true),
+        ] {
             if part.is_empty() {
                 continue;
             }
-            let place = (part.start - first) * width..(part.end - first) * width;
+            let place = (part.start - seen.start) * width..(part.end - seen.start) * width;
             let options = Adjust {
                 softcap: problem.softcap.map(|cap| cap * T::LOG2_E),
                 addend: addends.then(|| &shared.addend[place.clone()]),
@@ -393,7 +401,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
                     .alibi_slopes
                     .map(|_| (&*shared.slope, &*shared.base)),
                 limits: partial.then_some((&*shared.low, &*shared.high)),
-                first: part.start - first,
+                first: part.start - origin,
             };
             let s = &mut shared.s[place];
             let plain = options.is_nothing();
@@ -403,26 +411,27 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
                 adjust::<S, T, N>(simd, &options, s, shared.alpha);
             }
         }
-        (first..end, addends || from > first || to < end)
+        let hidden = addends || from > seen.start || to < seen.end;
+        (seen, hidden)
     }
 
     /// A number a head into the lanes of its queries, in base 2.
-    fn per_head(&self, numbers: Option<View<'_, T>>, rows: &[Row], lanes: &mut [T]) {
+    fn per_head(&self, numbers: Option<View<'_, T>>, lane: &Lane, lanes: &mut [T]) {
         lanes.fill(T::ZERO);
         if let Some(numbers) = numbers {
-            for (lane, row) in lanes.iter_mut().zip(rows) {
+            for (lane, row) in self.queries.rows(lane.rows.clone()) {
                 let of_item = numbers.line(row.head / self.heads);
-                *lane = of_item.get(row.head % self.heads) * T::LOG2_E;
+                lanes[lane] = of_item.get(row.head % self.heads) * T::LOG2_E;
             }
         }
     }
 
     /// Turns the probabilities of hidden keys from 0 into −0, by which a careful sweep knows them.
-    fn mark(&self, rows: &[Row], first: usize, width: usize, s: &mut [T]) {
-        for (key, cells) in s.chunks_exact_mut(width).enumerate() {
-            for (cell, row) in cells.iter_mut().zip(rows) {
+    fn mark(&self, lane: &Lane, first: usize, s: &mut [T]) {
+        for (at, row) in self.queries.rows(lane.rows.clone()) {
+            for (key, cells) in s.chunks_exact_mut(lane.width).enumerate() {
                 if !row.sees(self.problem, first + key) {
-                    *cell = -T::ZERO;
+                    cells[at] = -T::ZERO;
                 }
             }
         }
@@ -433,18 +442,17 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         &self,
         simd: S,
         state: &mut State<'_, T>,
-        rows: &[Row],
+        lane: &Lane,
         sinks: &mut [T],
         factor: &mut [T],
     ) {
-        self.per_head(self.problem.sinks, rows, sinks);
-        close(
-            simd,
-            state,
-            self.problem.sinks.is_some().then_some(sinks),
-            factor,
-        );
-        for (lane, row) in rows.iter().enumerate() {
+        let given = self.problem.sinks;
+        self.per_head(given, lane, sinks);
+        close(simd, state, given.is_some().then_some(sinks), factor);
+        if state.l[..lane.rows.len()].iter().all(|l| *l != T::ZERO) {
+            return;
+        }
+        for (lane, row) in self.queries.rows(lane.rows.clone()) {
             // Every visible score was −∞: 0/0, as in the formula.
             if state.l[lane] == T::ZERO && row.sees_any(self.problem) {
                 (state.m[lane], factor[lane]) = (T::NAN, T::NAN);
@@ -460,21 +468,20 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         mut out: Rows<'_, T>,
         mut lse: Option<Rows<'_, T>>,
     ) {
-        let lanes = Lanes::<S, T>::LEN;
-        for (index, rows, narrow) in self.panels::<S>() {
-            let (mut panel, shared) = work.panel(index, if narrow { lanes } else { NR * lanes });
-            let first = index * NR * lanes;
+        for lane in self.panels::<S>() {
+            let (mut panel, shared) = work.panel(lane.index, lane.width);
+            let (first, rows) = (lane.rows.start, lane.rows.len());
             let state = panel.result();
-            self.close(simd, state, rows, shared.slope, shared.factor);
+            self.close(simd, state, &lane, shared.slope, shared.factor);
             if let Some(lse) = &mut lse {
-                for lane in 0..rows.len() {
+                for lane in 0..rows {
                     lse.row(first + lane)[0] = log_sum_exp(state.m[lane], state.l[lane]);
                 }
             }
             let block = panel::block::<S, T>();
-            for lane in (0..rows.len()).step_by(block) {
+            for lane in (0..rows).step_by(block) {
                 write(simd, state, shared.factor, lane, shared.strip);
-                for i in lane..rows.len().min(lane + block) {
+                for i in lane..rows.min(lane + block) {
                     let columns = self.value.columns();
                     let strip = &shared.strip[(i - lane) * columns..][..columns];
                     out.row(first + i).copy_from_slice(strip);
@@ -489,64 +496,21 @@ fn log_sum_exp<T: Real>(m: T, l: T) -> T {
     T::from_f64((m.to_f64() + l.to_f64().log2()) * std::f64::consts::LN_2)
 }
 
-/// Keys that any, and that all, of the rows may see; `None` without rows or keys.
-pub(super) fn spans(rows: &[Row]) -> Option<(Span, Span)> {
-    let mut any = Span {
-        first: usize::MAX,
-        end: 0,
-    };
-    let mut all = Span {
-        first: 0,
-        end: usize::MAX,
-    };
-    for Row { span, .. } in rows {
-        if span.first < span.end {
-            any = Span {
-                first: any.first.min(span.first),
-                end: any.end.max(span.end),
-            };
-        }
-        all = Span {
-            first: all.first.max(span.first),
-            end: all.end.min(span.end),
-        };
-    }
-    (any.first < any.end).then_some((any, all))
-}
-
-/// Each lane's first key and end, less the block's first key and cut to the block, so that small
-/// integers are compared, which every float type holds exactly.
-fn limits<T: Real>(rows: &[Row], first: usize, end: usize, low: &mut [T], high: &mut [T]) {
-    for (lane, row) in rows.iter().enumerate() {
-        let within = |key: usize| T::from_f64((key.clamp(first, end) - first) as f64);
-        (low[lane], high[lane]) = (within(row.span.first), within(row.span.end));
-    }
-    low[rows.len()..].fill(T::ZERO);
-    high[rows.len()..].fill(T::from_f64((end - first) as f64));
-}
-
 /// Queries of one panel into its lanes.
 #[simd]
 #[inline(never)]
-fn pack<S: Simd, T: Real>(simd: S, query: &View<'_, T>, rows: &[Row], scale: T, packed: &mut [T]) {
-    let lanes = Lanes::<S, T>::LEN;
-    let width = if rows.len() <= lanes {
-        lanes
-    } else {
-        NR * lanes
-    };
-    let mut head = rows[0].head;
+fn pack<S: Simd, T: Real>(simd: S, tile: &Tile<'_, '_, T>, lane: Lane, scale: T, packed: &mut [T]) {
+    let query = &tile.problem.query;
+    let Row { mut head, .. } = tile.queries.row(lane.rows.start);
     let mut plane = query.plane(head);
-    let mut row = |lane: usize| {
-        let Row {
-            head: of, query: i, ..
-        } = rows[lane];
-        if of != head {
-            (head, plane) = (of, query.plane(of));
+    let row = |at: usize| {
+        let row = tile.queries.row(lane.rows.start + at);
+        if row.head != head {
+            (head, plane) = (row.head, query.plane(row.head));
         }
-        plane.row(i)
+        plane.row(row.query)
     };
-    panel::pack(simd, &mut row, rows.len(), width, scale, packed);
+    panel::pack(simd, row, lane.rows.len(), lane.width, scale, packed);
 }
 
 /// Scores `s[key][lane]` of consecutive keys, and their maximum into `maximum`.

@@ -7,85 +7,106 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::problem::{Problem, Span};
+use super::problem::Problem;
+use super::queries::Row;
 use super::softmax::load;
+use crate::gemm::panel;
 use crate::simd::math::tanh;
 use crate::simd::{Lanes, Real};
-use crate::view::View;
+use std::ops::Range;
 
-/// One query of a tile, with its place and what it may see.
-#[derive(Clone, Copy)]
-pub(super) struct Row {
-    /// Head, counted over all items.
-    pub(super) head: usize,
-    /// Index among the head's queries.
-    pub(super) query: usize,
-    /// Position among the keys.
-    pub(super) position: i64,
-    /// The keys that causality, window and length leave.
-    pub(super) span: Span,
-}
-
-impl Row {
-    /// What a lane holds that has no query.
-    pub(super) const NONE: Self = Self {
-        head: 0,
-        query: 0,
-        position: 0,
-        span: Span { first: 0, end: 0 },
-    };
-
-    /// Whether the key is visible.
-    pub(super) fn sees<T: Real>(&self, problem: &Problem<'_, T>, key: usize) -> bool {
-        let shown = |mask: View<'_, u8>| mask.plane(self.head).get(self.query, key) != 0;
-        let finite =
-            |bias: View<'_, T>| bias.plane(self.head).get(self.query, key) != T::NEG_INFINITY;
-        (self.span.first..self.span.end).contains(&key)
-            && problem.mask.is_none_or(shown)
-            && problem.bias.is_none_or(finite)
-    }
-
-    /// Whether any key is visible.
-    pub(super) fn sees_any<T: Real>(&self, problem: &Problem<'_, T>) -> bool {
-        (self.span.first..self.span.end).any(|key| self.sees(problem, key))
-    }
-}
-
-/// Fills the addend tile for the keys from `first` on; false if it hides all of them from all.
-pub(super) fn addend<T: Real>(
+/// Fills the addend tile for keys `first..end`; false if it hides all of them from all rows.
+/// `strip` takes one block of rows on their way into the lanes.
+#[simd]
+#[inline(never)]
+pub(super) fn addend<S: Simd, T: Real>(
+    simd: S,
     problem: &Problem<'_, T>,
-    rows: &[Row],
-    first: usize,
+    rows: impl Iterator<Item = (usize, Row)>,
+    keys: Range<usize>,
     width: usize,
     tile: &mut [T],
+    strip: &mut [T],
 ) -> bool {
+    let block = panel::block::<S, T>();
+    let mut rows = rows;
     let mut visible = false;
-    for (lane, row) in rows.iter().enumerate() {
-        match problem.bias.map(|bias| bias.plane(row.head)) {
-            Some(bias) => {
-                for (key, cells) in tile.chunks_exact_mut(width).enumerate() {
-                    cells[lane] = bias.get(row.query, first + key) * T::LOG2_E;
-                }
-            }
-            None => tile
-                .chunks_exact_mut(width)
-                .for_each(|cells| cells[lane] = T::ZERO),
+    for first in (0..width).step_by(block) {
+        let mut filled = 0;
+        for line in strip.chunks_exact_mut(keys.len()).take(block) {
+            let Some((_, row)) = rows.next() else { break };
+            visible |= addend_row(problem, row, keys.clone(), line);
+            filled += 1;
         }
-        if let Some(mask) = problem.mask.map(|mask| mask.plane(row.head)) {
-            for (key, cells) in tile.chunks_exact_mut(width).enumerate() {
-                if mask.get(row.query, first + key) == 0 {
-                    cells[lane] = T::NEG_INFINITY;
-                }
-            }
+        let mut lines: [&[T]; panel::MOST] = [&[]; panel::MOST];
+        for (line, strip) in lines
+            .iter_mut()
+            .zip(strip.chunks_exact(keys.len()))
+            .take(filled)
+        {
+            *line = strip;
         }
-        visible |= tile
-            .chunks_exact(width)
-            .any(|cells| cells[lane] != T::NEG_INFINITY);
-    }
-    for cells in tile.chunks_exact_mut(width) {
-        cells[rows.len()..].fill(T::ZERO);
+        panel::pack_block(simd, lines, first, width, T::ONE, tile);
     }
     visible
+}
+
+/// One row's mask and bias over `keys`; false if all are hidden.
+#[inline(always)]
+pub(super) fn addend_row<T: Real>(
+    problem: &Problem<'_, T>,
+    row: Row,
+    keys: Range<usize>,
+    line: &mut [T],
+) -> bool {
+    match problem.bias.map(|bias| bias.plane(row.head)) {
+        Some(bias) if bias.row_is_unit() => {
+            let given = &bias.row(row.query)[keys.clone()];
+            line.iter_mut()
+                .zip(given)
+                .for_each(|(x, bias)| *x = *bias * T::LOG2_E);
+        }
+        Some(bias) => {
+            let at = |key| bias.get(row.query, key) * T::LOG2_E;
+            line.iter_mut()
+                .zip(keys.clone())
+                .for_each(|(x, key)| *x = at(key));
+        }
+        None => line.fill(T::ZERO),
+    }
+    let hide = |(x, shown): (&mut T, u8)| {
+        *x = if shown == 0 { T::NEG_INFINITY } else { *x };
+    };
+    match problem.mask.map(|mask| mask.plane(row.head)) {
+        Some(mask) if mask.row_is_unit() => {
+            let given = &mask.row(row.query)[keys];
+            line.iter_mut().zip(given.iter().copied()).for_each(hide);
+        }
+        Some(mask) => {
+            let given = keys.map(|key| mask.get(row.query, key));
+            line.iter_mut().zip(given).for_each(hide);
+        }
+        None => {}
+    }
+    line.iter()
+        .fold(false, |any, x| any | (*x != T::NEG_INFINITY))
+}
+
+/// Each lane's first key and end, less `origin` and cut to `keys`, so that small integers are
+/// compared, which every float type holds exactly.
+pub(super) fn limits<T: Real>(
+    rows: impl Iterator<Item = (usize, Row)>,
+    keys: &Range<usize>,
+    origin: usize,
+    low: &mut [T],
+    high: &mut [T],
+) {
+    let within = |key: usize| T::from_f64((key.clamp(keys.start, keys.end) - origin) as f64);
+    low.fill(within(keys.start));
+    high.fill(within(keys.end));
+    for (lane, row) in rows {
+        (low[lane], high[lane]) = (within(row.span.first), within(row.span.end));
+    }
 }
 
 /// What happens to scores between the product and the exponential; `None` costs nothing.
@@ -94,11 +115,11 @@ pub(super) struct Adjust<'a, T> {
     pub(super) softcap: Option<T>,
     /// Addend tile, cut to the same keys as the scores.
     pub(super) addend: Option<&'a [T]>,
-    /// A lane's slope, and its position less that of the block's first key.
+    /// A lane's slope, and its position less the block's.
     pub(super) alibi: Option<(&'a [T], &'a [T])>,
-    /// A lane's first key and its end, less the block's first key.
+    /// A lane's first key and its end, less the block's position.
     pub(super) limits: Option<(&'a [T], &'a [T])>,
-    /// The first key of these scores, less the block's first key.
+    /// The first key of these scores, less the block's position.
     pub(super) first: usize,
 }
 

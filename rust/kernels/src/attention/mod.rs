@@ -13,6 +13,7 @@ pub mod forward;
 mod mask;
 pub mod merge;
 mod problem;
+mod queries;
 pub mod rotary;
 mod softmax;
 pub mod weights;

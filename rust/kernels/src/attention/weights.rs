@@ -5,7 +5,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::forward::{KEYS, NR, Tile, Tiling, spans};
+use super::forward::{KEYS, LANES, NR, Tile, Tiling};
 use super::problem::{Problem, Sizes};
 use super::work::Work;
 use crate::Context;
@@ -75,19 +75,18 @@ fn fill<S: Simd, T: Real>(
     turn: &Turn<'_>,
     out: &mut Rows<'_, T>,
 ) {
-    let lanes = Lanes::<S, T>::LEN;
     let block = panel::block::<S, T>();
-    for (index, rows, narrow) in tile.panels::<S>() {
-        let width = if narrow { lanes } else { NR * lanes };
-        let first = index * NR * lanes;
-        (0..rows.len()).for_each(|row| out.row(first + row).fill(T::ZERO));
-        let (mut panel, mut shared) = work.panel(index, width);
+    for lane in tile.panels::<S>() {
+        let (first, rows) = (lane.rows.start, lane.rows.len());
+        (0..rows).for_each(|row| out.row(first + row).fill(T::ZERO));
+        let (mut panel, mut shared) = work.panel(lane.index, lane.width);
         let state = panel.result();
         // The factor belongs to the maximum without the sink.
-        let m = state.m.to_vec();
-        tile.close(simd, state, rows, shared.slope, shared.factor);
-        let factor = shared.factor.to_vec();
-        let Some((any, _)) = spans(rows) else {
+        let mut m = [T::ZERO; LANES];
+        m[..lane.width].copy_from_slice(state.m);
+        let mut factor = [T::ZERO; LANES];
+        tile.close(simd, state, &lane, shared.slope, &mut factor[..lane.width]);
+        let Some((any, _)) = tile.queries.spans(lane.rows.clone()) else {
             continue;
         };
         for start in (any.first - any.first % KEYS..any.end).step_by(KEYS) {
@@ -95,16 +94,16 @@ fn fill<S: Simd, T: Real>(
                 return;
             }
             let keys = start..any.end.min(start + KEYS);
-            let (seen, _) = if narrow {
-                tile.scores::<S, 1>(simd, panel.query, &mut shared, rows, &keys)
+            let (seen, _) = if lane.width == Lanes::<S, T>::LEN {
+                tile.scores::<S, 1>(simd, panel.query, &mut shared, &lane, &keys)
             } else {
-                tile.scores::<S, NR>(simd, panel.query, &mut shared, rows, &keys)
+                tile.scores::<S, NR>(simd, panel.query, &mut shared, &lane, &keys)
             };
-            let s = &mut shared.s[..seen.len() * width];
-            for lane in (0..rows.len()).step_by(block) {
-                strip(simd, s, &m, &factor, lane, shared.strip);
-                for i in lane..rows.len().min(lane + block) {
-                    let strip = &shared.strip[(i - lane) * seen.len()..][..seen.len()];
+            let s = &mut shared.s[..seen.len() * lane.width];
+            for from in (0..rows).step_by(block) {
+                strip(simd, s, &m[..lane.width], &factor, from, shared.strip);
+                for i in from..rows.min(from + block) {
+                    let strip = &shared.strip[(i - from) * seen.len()..][..seen.len()];
                     out.row(first + i)[seen.clone()].copy_from_slice(strip);
                 }
             }

@@ -11,7 +11,7 @@ use crate::simd::{Lanes, Real};
 type Block<S, T> = <Lanes<S, T> as SimdBase<S>>::Block;
 
 /// Most rows that a block has.
-const MOST: usize = 4;
+pub const MOST: usize = 4;
 
 /// `panel[k][lane] = scale · rows(lane)[k]` for the lanes that have a row, 0 for the others.
 /// `panel` holds `width` lanes for each k.
@@ -25,34 +25,44 @@ pub fn pack<'a, S: Simd, T: Real>(
     panel: &mut [T],
 ) {
     let block = Block::<S, T>::LEN;
+    for first in (0..width).step_by(block) {
+        let mut row: [&[T]; MOST] = [&[]; MOST];
+        for i in 0..block.min(count.saturating_sub(first)) {
+            row[i] = rows(first + i);
+        }
+        pack_block(simd, row, first, width, scale, panel);
+    }
+}
+
+/// [`pack`] for the lanes `first..first + BLOCK`: a row shorter than the panel is continued by 0.
+#[inline(always)]
+pub fn pack_block<S: Simd, T: Real>(
+    simd: S,
+    rows: [&[T]; MOST],
+    first: usize,
+    width: usize,
+    scale: T,
+    panel: &mut [T],
+) {
+    let block = Block::<S, T>::LEN;
     let depth = panel.len() / width;
     let full = depth - depth % block;
     let factor = Block::<S, T>::splat(simd, scale);
     let zeros = [T::ZERO; MOST];
-    for first in (0..width).step_by(block) {
-        let mut row: [&[T]; MOST] = [&[]; MOST];
+    for k in (0..full).step_by(block) {
+        let mut x = [factor; MOST];
         for i in 0..block {
-            row[i] = if first + i < count {
-                &rows(first + i)[..depth]
-            } else {
-                &[]
-            };
+            let row = rows[i].get(k..k + block).unwrap_or(&zeros[..block]);
+            x[i] = Block::<S, T>::from_slice(simd, row) * factor;
         }
-        let at = |i: usize, k: usize| row[i].get(k..k + block).unwrap_or(&zeros[..block]);
-        for k in (0..full).step_by(block) {
-            let mut x = [factor; MOST];
-            for i in 0..block {
-                x[i] = Block::<S, T>::from_slice(simd, at(i, k)) * factor;
-            }
-            transpose(&mut x);
-            for i in 0..block {
-                x[i].store_slice(&mut panel[(k + i) * width + first..][..block]);
-            }
+        transpose(&mut x);
+        for i in 0..block {
+            x[i].store_slice(&mut panel[(k + i) * width + first..][..block]);
         }
-        for k in full..depth {
-            for i in 0..block {
-                panel[k * width + first + i] = row[i].get(k).map_or(T::ZERO, |x| *x * scale);
-            }
+    }
+    for k in full..depth {
+        for i in 0..block {
+            panel[k * width + first + i] = rows[i].get(k).map_or(T::ZERO, |x| *x * scale);
         }
     }
 }

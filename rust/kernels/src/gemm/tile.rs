@@ -5,26 +5,32 @@
 //!
 //! MR = 6, NR = 2: twelve accumulators, two panel vectors and one broadcast fill fifteen of the
 //! sixteen registers that AVX2 and SSE have, and twelve chains hide the latency of two multiply-add
-//! pipes. AVX-512 and NEON need no more chains than that. MR = 4, 2 and 1 serve the last rows.
+//! pipes. AVX-512 and NEON need no more chains than that. MR = 5 makes every count from 20 on come
+//! out even.
 
 use fearless_simd::prelude::*;
 
 use crate::simd::{Lanes, Real};
 use crate::view::Plane;
 
-/// Rows of one full tile.
-pub const MR: usize = 6;
-
-/// Calls `$tile::<MR>(first)` over `0..$count` with the largest tiles that fit.
+/// Calls `$body` over `0..$count` with tiles of 6 and 5 rows, which add up to any count from 20 on,
+/// or of 4, 2 and 1 where it is less: chains of fewer accumulators wait for each other.
 #[macro_export]
 macro_rules! for_tiles {
     ($count:expr, |$first:ident, $rows:ident| $body:expr) => {{
         let count: usize = $count;
+        let fives = if count < 20 { 0 } else { (6 - count % 6) % 6 };
+        let sixes = (count - 5 * fives) / 6;
         let mut $first = 0;
-        while $first + 6 <= count {
+        for _ in 0..sixes {
             const $rows: usize = 6;
             $body;
             $first += 6;
+        }
+        for _ in 0..fives {
+            const $rows: usize = 5;
+            $body;
+            $first += 5;
         }
         if $first + 4 <= count {
             const $rows: usize = 4;
