@@ -64,10 +64,10 @@ pub(super) fn addend_row<T: Real>(
             let given = &bias.row(row.query)[keys.clone()];
             line.iter_mut()
                 .zip(given)
-                .for_each(|(x, bias)| *x = *bias * T::LOG2_E);
+                .for_each(|(x, bias)| *x = in_base_two(*bias));
         }
         Some(bias) => {
-            let at = |key| bias.get(row.query, key) * T::LOG2_E;
+            let at = |key| in_base_two(bias.get(row.query, key));
             line.iter_mut()
                 .zip(keys.clone())
                 .for_each(|(x, key)| *x = at(key));
@@ -90,6 +90,20 @@ pub(super) fn addend_row<T: Real>(
     }
     line.iter()
         .fold(false, |any, x| any | (*x != T::NEG_INFINITY))
+}
+
+/// A bias times log₂ e. One that is finite stays so: the most negative number there is hides a key
+/// behind others, but of a row that holds nothing else it gives the mean.
+#[inline(always)]
+fn in_base_two<T: Real>(bias: T) -> T {
+    let scaled = bias * T::LOG2_E;
+    if scaled < -T::MAX && bias >= -T::MAX {
+        -T::MAX
+    } else if scaled > T::MAX && bias <= T::MAX {
+        T::MAX
+    } else {
+        scaled
+    }
 }
 
 /// Each lane's first key and end, less `origin` and cut to `keys`, so that small integers are

@@ -51,6 +51,8 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
     /// 64 bytes of lanes on every level. A sum over these has one order everywhere, which a sum
     /// over [`Lanes`] has not.
     type Wide<S: Simd>: SimdFloat<S, Element = Self>;
+    /// 128 bits of lanes: the widest whose interleaving is one instruction on every level.
+    type Block<S: Simd>: SimdFloat<S, Element = Self>;
 
     /// 0.
     const ZERO: Self;
@@ -58,6 +60,8 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
     const ONE: Self;
     /// −∞.
     const NEG_INFINITY: Self;
+    /// The largest finite number.
+    const MAX: Self;
     /// Not a number.
     const NAN: Self;
     /// log₂ e.
@@ -108,10 +112,12 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
 
 impl Real for f32 {
     type Wide<S: Simd> = f32x16<S>;
+    type Block<S: Simd> = f32x4<S>;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f32::NEG_INFINITY;
+    const MAX: Self = f32::MAX;
     const NAN: Self = f32::NAN;
     const LOG2_E: Self = std::f32::consts::LOG2_E;
     const LN_2: Self = std::f32::consts::LN_2;
@@ -168,10 +174,12 @@ impl Real for f32 {
 
 impl Real for f64 {
     type Wide<S: Simd> = f64x8<S>;
+    type Block<S: Simd> = f64x2<S>;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f64::NEG_INFINITY;
+    const MAX: Self = f64::MAX;
     const NAN: Self = f64::NAN;
     const LOG2_E: Self = std::f64::consts::LOG2_E;
     const LN_2: Self = std::f64::consts::LN_2;
