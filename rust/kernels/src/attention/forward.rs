@@ -23,6 +23,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
+use super::decode;
 use super::mask::{Adjust, addend, adjust, limits};
 use super::problem::{Problem, Sizes};
 use super::queries::{Queries, Row};
@@ -77,7 +78,14 @@ pub fn forward<T: Real>(
     if let Some(lse) = &lse {
         expect("lse", lse.shape(), 1)?;
     }
-    fearless_simd::dispatch!(context.level, simd => run(simd, problem, &sizes, out, lse, context))
+    let few = sizes.group * sizes.queries <= decode::FEW && sizes.queries * sizes.group > 0;
+    fearless_simd::dispatch!(context.level, simd => {
+        if few {
+            decode::run(simd, problem, &sizes, out, lse, context)
+        } else {
+            run(simd, problem, &sizes, out, lse, context)
+        }
+    })
 }
 
 /// Tiles, scratch and threads of one call.
@@ -233,9 +241,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
 
     /// Scores, softmax and weighted sums of all panels; false if the caller asked to stop.
     pub(super) fn attend<S: Simd>(&self, simd: S, work: &mut Work<'_, T>, turn: &Turn<'_>) -> bool {
-        let cap = self.problem.softcap;
-        let scale = self.problem.scale;
-        let scale = cap.map_or(scale * T::LOG2_E, |cap| scale / cap);
+        let scale = query_scale(self.problem);
         for lane in self.panels::<S>() {
             let (mut panel, _) = work.panel(lane.index, lane.width);
             pack(simd, self, lane, scale, panel.query);
@@ -420,10 +426,14 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         lanes.fill(T::ZERO);
         if let Some(numbers) = numbers {
             for (lane, row) in self.queries.rows(lane.rows.clone()) {
-                let of_item = numbers.line(row.head / self.heads);
-                lanes[lane] = of_item.get(row.head % self.heads) * T::LOG2_E;
+                lanes[lane] = self.of_head(numbers, row.head);
             }
         }
+    }
+
+    /// A head's number, in base 2.
+    pub(super) fn of_head(&self, numbers: View<'_, T>, head: usize) -> T {
+        numbers.line(head / self.heads).get(head % self.heads) * T::LOG2_E
     }
 
     /// Turns the probabilities of hidden keys from 0 into −0, by which a careful sweep knows them.
@@ -492,8 +502,15 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
 }
 
 /// ln 2·(m + log₂ l): −∞ where nothing was seen.
-fn log_sum_exp<T: Real>(m: T, l: T) -> T {
+pub(super) fn log_sum_exp<T: Real>(m: T, l: T) -> T {
     T::from_f64((m.to_f64() + l.to_f64().log2()) * std::f64::consts::LN_2)
+}
+
+/// What queries are multiplied by: log₂ e goes in with the scale, unless a tanh comes between.
+pub(super) fn query_scale<T: Real>(problem: &Problem<'_, T>) -> T {
+    problem
+        .softcap
+        .map_or(problem.scale * T::LOG2_E, |cap| problem.scale / cap)
 }
 
 /// Queries of one panel into its lanes.

@@ -1,14 +1,15 @@
 //! Attention: `out = softmax(scale·Q Kᵀ + …) V`, the score matrix never stored.
 //!
-//! 1. [`forward`]: panels of queries in the lanes, keys and values read where they lie.
-//! 2. [`decode`](forward()): few queries a key head (one query, grouped heads): keys in the lanes.
-//!    Both give the same bits: see [`forward`](mod@forward).
-//! 3. [`weights`]: the matrix itself, for looking at.
+//! 1. [`forward()`]: panels of queries in the lanes, keys and values read where they lie.
+//! 2. `decode`: few queries a key head (one query, grouped heads): keys in the lanes.
+//!    Both give the same bits.
+//! 3. [`weights()`]: the matrix itself, for looking at.
 //! 4. [`naive`]: the formula in scalars, which tests compare with.
 //!
 //! Beside them [`rotary`] turns queries and keys by their positions, and [`merge`] joins what was
 //! computed over parts of the keys.
 
+mod decode;
 pub mod forward;
 mod mask;
 pub mod merge;

@@ -33,7 +33,7 @@ pub(super) fn store<S: Simd, T: Real, const NR: usize>(x: [Lanes<S, T>; NR], row
 
 /// `m` where it is a number that scores can be measured from, 0 where nothing was visible yet.
 #[inline(always)]
-fn origin<S: Simd, T: Real>(simd: S, m: Lanes<S, T>) -> Lanes<S, T> {
+pub(super) fn origin<S: Simd, T: Real>(simd: S, m: Lanes<S, T>) -> Lanes<S, T> {
     let nothing = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
     m.simd_eq(nothing)
         .select(Lanes::<S, T>::splat(simd, T::ZERO), m)

@@ -6,9 +6,10 @@
 
 use fearless_simd::prelude::*;
 
-use crate::simd::{Lanes, Real};
+use crate::simd::Real;
 
-type Block<S, T> = <Lanes<S, T> as SimdBase<S>>::Block;
+/// 128 bits of lanes.
+pub type Block<S, T> = <T as Real>::Block<S>;
 
 /// Most rows that a block has.
 pub const MOST: usize = 4;
@@ -105,7 +106,7 @@ pub const fn block<S: Simd, T: Real>() -> usize {
 
 /// Transposes the first `V::LEN` vectors: 4 × 4 or 2 × 2.
 #[inline(always)]
-fn transpose<S: Simd, V: SimdBase<S>>(x: &mut [V; MOST]) {
+pub fn transpose<S: Simd, V: SimdBase<S>>(x: &mut [V; MOST]) {
     if V::LEN == 4 {
         let [a, b, c, d] = *x;
         let (ac0, ac1) = (a.zip_low(c), a.zip_high(c));

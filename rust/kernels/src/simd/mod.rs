@@ -4,9 +4,11 @@
 //! [`fearless_simd::dispatch!`]; everything below is `#[simd] fn …<S: Simd, …>(simd: S, …)`.
 
 pub mod math;
+mod prefetch;
 
 pub use fearless_simd::Level;
-use fearless_simd::{Simd, SimdFloat, SimdFloatElement, f32x16, f64x8};
+use fearless_simd::{Simd, SimdFloat, SimdFloatElement, f32x4, f32x16, f64x2, f64x8};
+pub use prefetch::prefetch;
 
 use crate::Error;
 
