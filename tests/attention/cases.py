@@ -153,12 +153,15 @@ def cases(
     draw,
     *,
     dtypes=("f4", "f4", "f8", "mixed"),
-    most_products=3_000_000,
+    most_products=2_000_000,
     lengths=LENGTHS,
     head_dims=HEAD_DIMS,
 ):
     """One call of `attention`; `most_products` limits heads × queries × keys × head size."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dtype = draw(st.sampled_from(dtypes))
+    if dtype != "f4":  # the truth of float64 comes from long double, which no BLAS multiplies
+        most_products //= 4
     queries, keys = draw(st.sampled_from(lengths)), draw(st.sampled_from(lengths))
     head_dim = draw(st.sampled_from(head_dims))
     value_dim = draw(st.one_of(st.just(head_dim), st.sampled_from(head_dims)))
@@ -177,7 +180,6 @@ def cases(
         key_heads = draw(st.sampled_from([1, 2, 3]).filter(lambda x: x * group <= max(1, room)))
     heads = key_heads * group
 
-    dtype = draw(st.sampled_from(dtypes))
     score_scale = draw(st.sampled_from(SCORE_SCALES))
 
     def array(heads, length, width, size=1.0, thin=False):

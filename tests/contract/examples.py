@@ -96,7 +96,7 @@ LAYER_NORM = {
 }
 
 
-# Long calls, half a second and more. Where memory is the limit, the inputs repeat one row by a
+# Long calls, some by seconds. Where memory is the limit, the inputs repeat one row by a
 # stride of zero, so that only the result takes room.
 
 
@@ -107,7 +107,7 @@ def repeated(*shape):
 
 
 def long_attention():
-    query, key, value = (normal(1, 8, 4096, 64) for _ in range(3))
+    query, key, value = (normal(1, 8, 8192, 64) for _ in range(3))
     options = dict.fromkeys((*ATTENTION["options"], "window", "softcap"))
     return {"query": query, "key": key, "value": value, **options, "causal": False}
 
@@ -141,7 +141,7 @@ def long_gelu():
 
 
 def long_norm():
-    return {"x": repeated(96 * 1024, 768), "weight": normal(768), "bias": normal(768)}
+    return {"x": repeated(64 * 1024, 768), "weight": normal(768), "bias": normal(768)}
 
 
 _FUNCTIONS = {
