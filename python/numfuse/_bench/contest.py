@@ -11,7 +11,7 @@ the case and the others go on. Memory of a case is given back before the next be
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,9 @@ class Method:
 class Crew:
     """The children of a run, started when first needed and again if they died."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, environment: Mapping[str, str]) -> None:
         self._threads = threads
+        self._environment = environment
         self._children: dict[str, Child] = {}
 
     def child(self, contestant: Contestant) -> Child:
@@ -45,7 +46,8 @@ class Crew:
         if child is None or not child.alive:
             if child is not None:
                 child.end()
-            child = Child(contestant.engine, self._threads, contestant.environment)
+            environment = {**self._environment, **contestant.environment}
+            child = Child(contestant.engine, self._threads, environment)
             self._children[contestant.name] = child
         return child
 
@@ -56,9 +58,9 @@ class Crew:
 
 
 @contextmanager
-def crew(threads: int) -> Iterator[Crew]:
+def crew(threads: int, environment: Mapping[str, str] | None = None) -> Iterator[Crew]:
     """Children that are gone when the block is left, however it is left."""
-    children = Crew(threads)
+    children = Crew(threads, environment or {})
     try:
         yield children
     finally:

@@ -19,8 +19,6 @@ from .child import Handler
 
 # Calls shorter than this are timed many at once: reading the clock costs about 0.05 µs.
 SHORTEST_SAMPLE = 100e-6
-# A call longer than this is not warmed up in each turn: what a warm-up brings back is far less.
-LONG_CALL = 0.2
 
 
 def handlers(engine: ModuleType, threads: int) -> dict[str, Handler]:
@@ -45,7 +43,8 @@ def handlers(engine: ModuleType, threads: int) -> dict[str, Handler]:
         return {}
 
     def turn(seconds: float) -> dict[str, Any]:
-        took = measure(prepared[0], seconds, warm_up=last_call < [LONG_CALL])
+        # What a warm-up brings back is far less than a call that fills the turn.
+        took = measure(prepared[0], seconds, warm_up=last_call < [seconds])
         last_call[:] = [took]
         return {"seconds": took}
 

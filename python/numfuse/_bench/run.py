@@ -61,7 +61,7 @@ def run(options: Options) -> int:
     if absent:
         reporter.line(f"Not installed, so not measured: {', '.join(absent)}")
 
-    with crew(method.threads) as children:
+    with crew(method.threads, peers.SLEEP_SOON if options.quick else None) as children:
         try:
             contestants, versions = _introduce(children, chosen, reporter)
         except KeyboardInterrupt:
