@@ -20,16 +20,16 @@ END = "<!-- written by benches/write_table.py: end -->"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def newest(folder: Path) -> Record:
-    """Read the record with the latest date."""
+def newest(folder: Path) -> Record | None:
+    """Read the record with the latest date, if there is one."""
     records = [Record.read(path) for path in sorted(folder.glob("*.json"))]
-    if not records:
-        sys.exit(f"{folder} has no record; copy a bench.json there under a dated name")
-    return max(records, key=lambda record: record.date)
+    return max(records, key=lambda record: record.date, default=None)
 
 
-def markdown(record: Record) -> str:
+def markdown(record: Record | None) -> str:
     """Write the conditions, the table and the means."""
+    if record is None:
+        return "No record yet: run `numfuse bench`."
     others = [name for name in record.contestants if name != OURS]
     heading = ["case", "numfuse", "", *(record.contestants[name] for name in others), "error"]
     rows = [heading, ["---"] + ["--:"] * (len(heading) - 1)]

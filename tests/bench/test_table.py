@@ -43,6 +43,11 @@ def test_newest_is_by_the_date_inside(script, tmp_path):
     assert script.newest(tmp_path).date.startswith("2026-03-03")
 
 
+def test_without_records_the_table_says_so(script, tmp_path):
+    assert script.newest(tmp_path) is None
+    assert script.markdown(None) == "No record yet: run `numfuse bench`."
+
+
 def test_only_the_part_between_the_markers_changes(script):
     readme = f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n"
     assert script.put(readme, "new") == f"before\n{script.BEGIN}\nnew\n{script.END}\nafter\n"

@@ -62,9 +62,9 @@ ROSTER = (
         environment=_NO_KERNELS,
     ),
 )
-# OpenBLAS's workers spin for 0.1 s after a product. With this they sleep after 1 ms, so that the next
-# turn need not wait for them. The yardstick's calls take a hundred times longer than that; the other
-# contestants are left alone, except when the bench has to be quick.
+# OpenBLAS's workers spin for 0.1 s after a product. With this they sleep after 1 ms, so that the
+# next turn need not wait for them. The yardstick's calls take a hundred times longer than that; the
+# other contestants are left alone, except when the bench has to be quick.
 SLEEP_SOON = {"OPENBLAS_THREAD_TIMEOUT": "21"}
 # What the machine itself can do: matrix products of NumPy's BLAS, and reading memory.
 YARDSTICK = Contestant("yardstick", "yardstick", environment=_NO_KERNELS | SLEEP_SOON)

@@ -2,6 +2,7 @@
 
 https://onnx.ai/onnx/operators/onnx__Attention.html
 https://onnxruntime.ai/docs/performance/tune-performance/threading.html
+https://docs.pytorch.org/docs/stable/onnx.html
 """
 
 from collections.abc import Callable
@@ -11,9 +12,9 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from numfuse._bench.cases import Array, Attention, Case, Layer
-from numfuse._bench.child import RefusalError
+from numfuse._bench.cases import Array, Attention, Case, Embedding, Layer
 
+from . import export_bert
 from ._masks import dense_mask
 
 _TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "bool": TensorProto.BOOL}
@@ -47,7 +48,48 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     if isinstance(case, Layer):
         arrays = {name: inputs[name] for name in ("x", "weight", "bias")}
         return _session("LayerNormalization", arrays, axis=-1, epsilon=1e-5)
-    raise RefusalError("the model is not exported to ONNX")
+    assert isinstance(case, Embedding)
+    return _embedding(case, inputs)
+
+
+def _embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
+    """Run the model as PyTorch exports it; tokens by the tokenizers library."""
+    from tokenizers import Tokenizer
+
+    from numfuse.models import minilm_folder
+
+    folder = minilm_folder()
+    session = onnxruntime.InferenceSession(
+        export_bert.exported(folder), _options(), providers=["CPUExecutionProvider"]
+    )
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(case.max_length)
+    tokenizer.enable_padding()
+    texts = inputs["texts"].tolist()
+
+    def embed(batch: list[str]) -> Array:
+        encodings = tokenizer.encode_batch_fast(batch)
+        ids = np.array([encoding.ids for encoding in encodings])
+        mask = np.array([encoding.attention_mask for encoding in encodings])
+        tokens = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": np.zeros_like(ids),
+        }
+        states = session.run(["states"], tokens)[0]
+        # Unit length makes a sum as good as a mean.
+        embeddings: Array = (mask[:, None].astype(np.float32) @ states)[:, 0]
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return embeddings
+
+    batches = [texts[i : i + case.batch] for i in range(0, len(texts), case.batch)]
+    return lambda: np.concatenate([embed(batch) for batch in batches])
+
+
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads
+    return options
 
 
 def _session(operator: str, arrays: dict[str, Array], **attributes: Any) -> Callable[[], Any]:
@@ -62,10 +104,8 @@ def _session(operator: str, arrays: dict[str, Array], **attributes: Any) -> Call
         [helper.make_tensor_value_info("out", _TYPES[arrays[names[0]].dtype.name], None)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
     )
     return lambda: session.run(None, arrays)[0]
 
