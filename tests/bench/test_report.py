@@ -1,5 +1,7 @@
 """What the reader sees, with and without rich and matplotlib."""
 
+import re
+
 import pytest
 
 from bench.records import a_case, a_record
@@ -66,8 +68,8 @@ def test_summary_has_mean_and_least_for_each_peer():
     )
     assert report.summarise(a_record(a_case(), other)) == [
         (
-            "PyTorch over numfuse, attention float32: 4.00× (geometric mean of 2), "
-            "2.00× at least (some case)"
+            "PyTorch over numfuse, attention float32: 4.00× (geometric mean of 2 cases; "
+            "least 2.00×, some case)"
         )
     ]
 
@@ -78,6 +80,30 @@ def test_rich_table_shows_every_cell(capsys):
     printed = capsys.readouterr().out
     for text in ("some case", "60.0 GFLOP/s", "60%", "2.00× (1.75–3.00)", "OpenVINO", "1.0e-07"):
         assert text in printed
+
+
+LIST = """\
+some case
+  numfuse   100 ms    60.0 GFLOP/s, 60% of sgemm, error 1.0e-07
+  PyTorch   300 ms    2.00× (1.75–3.00)
+  OpenVINO  no grouped heads
+"""
+
+
+def test_narrow_terminal_gets_a_list(monkeypatch, capsys):
+    monkeypatch.setattr(report.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    report.Reporter().table(a_record(a_case()))
+    assert capsys.readouterr().out == LIST
+
+
+def test_narrow_terminal_gets_a_list_from_rich(monkeypatch, capsys):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    report.make_reporter().table(a_record(a_case()))
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert printed == LIST
 
 
 def test_without_rich_one_line_says_so_and_the_table_is_plain(monkeypatch, capsys):

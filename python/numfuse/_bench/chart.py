@@ -89,7 +89,10 @@ def draw(record: Record, path: Path) -> bool:
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.set_xlabel("time over numfuse's: right of 1 numfuse is faster; whiskers are quartiles")
+    axes.set_xlabel(
+        "time over numfuse's: right of 1 numfuse is faster; whiskers are quartiles\n"
+        "a case of four numbers is attention: batch, heads, length, head size"
+    )
     axes.set_title(
         f"numfuse {record.versions.get('numfuse', '')} on {record.machine.get('cpu', 'this CPU')}, "
         f"{record.threads} thread{'s' if record.threads != 1 else ''}, level {record.level}, "

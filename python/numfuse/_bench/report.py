@@ -1,9 +1,11 @@
 """What the reader sees: progress while it runs, the table, the summary. With rich, or plain."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from shutil import get_terminal_size
 from typing import Protocol
 
 from .peers import OURS
@@ -32,9 +34,12 @@ class Reporter:
         print(text, flush=True)
 
     def table(self, record: Record) -> None:
-        """Print the table of a record."""
+        """Print the table of a record, or where the terminal is too narrow for it, a list."""
         grid = build_grid(record)
-        widths = [max(len(line) for row in grid for line in row[i]) for i in range(len(grid[0]))]
+        widths = column_widths(grid)
+        if sys.stdout.isatty() and sum(widths) + 2 * len(widths) > get_terminal_size().columns:
+            print("\n".join(line for _, line in build_list(record)))
+            return
         for number, row in enumerate(grid):
             for k in range(max(map(len, row))):
                 texts = [cell[k] if k < len(cell) else "" for cell in row]
@@ -84,7 +89,12 @@ class RichReporter(Reporter):
         from rich.table import Table
         from rich.text import Text
 
-        heading, *rows = build_grid(record)
+        grid = build_grid(record)
+        if sum(column_widths(grid)) + 2 * len(grid[0]) + 2 > self._console.width:
+            for style, line in build_list(record):
+                self._console.print(Text(line, style=style))
+            return
+        heading, *rows = grid
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
         for cell in heading:
             table.add_column("\n".join(cell))
@@ -93,8 +103,7 @@ class RichReporter(Reporter):
             texts[1].stylize("bold", 0, len(row[1][0]))
             for text, cell in zip(texts[3:-1], row[3:-1], strict=True):
                 if len(cell) == 2:
-                    faster = not cell[1].startswith("0.")
-                    text.stylize("green" if faster else "red", len(cell[0]) + 1)
+                    text.stylize(_style(cell), len(cell[0]) + 1)
                 else:
                     text.stylize("dim")
             table.add_row(*texts)
@@ -164,6 +173,35 @@ def build_grid(record: Record) -> Grid:
     return [heading, *rows]
 
 
+def column_widths(grid: Grid) -> list[int]:
+    """Return what each column needs."""
+    return [max(len(line) for row in grid for line in row[i]) for i in range(len(grid[0]))]
+
+
+def build_list(record: Record) -> list[tuple[str, str]]:
+    """Build the same as lines of 80 characters, each with its style: a line for each contestant."""
+    heading, *rows = build_grid(record)
+    names = [cell[0] for cell in heading[3:-1]]
+    width = max(map(len, (heading[1][0], *names)))
+    lines = []
+    for (title,), ours, share, *others, (error,) in rows:
+        notes = [*ours[1:], *([" of ".join(share)] if len(share) == 2 else []), f"error {error}"]
+        lines.append(("bold", title))
+        lines.append(("", f"  {heading[1][0]:<{width}}  {ours[0]:<8}  {', '.join(notes)}"))
+        lines += [
+            (_style(cell), f"  {name:<{width}}  {cell[0]:<8}  {' '.join(cell[1:])}".rstrip())
+            for name, cell in zip(names, others, strict=True)
+        ]
+    return lines
+
+
+def _style(cell: Cell) -> str:
+    """Green where numfuse is faster, red where it is slower, dim where nothing was measured."""
+    if len(cell) == 1:
+        return "dim"
+    return "red" if cell[1].startswith("0.") else "green"
+
+
 def _ours(case: CaseRecord) -> Cell:
     seconds = case.seconds(OURS)
     if seconds is None:
@@ -214,13 +252,13 @@ def summarise(record: Record) -> list[str]:
                 if (case.kind, case.dtype) == (kind, dtype)
                 and (ratio := case.ratio(OURS, name)) is not None
             ]
-            if name == OURS or not ratios:
+            if name == OURS or len(ratios) < 2:
                 continue
             mean = geometric_mean([ratio for ratio, _ in ratios])
             least, where = min(ratios)
             lines.append(
                 f"{title} over numfuse, {kind} {dtype}: {mean:.2f}× (geometric mean of "
-                f"{len(ratios)}), {least:.2f}× at least ({where})"
+                f"{len(ratios)} cases; least {least:.2f}×, {where})"
             )
     return lines
 
