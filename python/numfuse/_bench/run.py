@@ -212,9 +212,10 @@ def _show(
         for line in summarise(record):
             reporter.line(line)
         reporter.line(
-            f"{record.threads} threads, level {record.level}, {record.machine['cpu']}; medians of "
-            f"{record.rounds} rounds, ratios with quartiles; error as a share of the answer's size; "
-            "a case of four numbers is attention: batch, heads, length, head size"
+            f"{record.threads} thread{'s' if record.threads != 1 else ''}, level {record.level}, "
+            f"{record.machine['cpu']}; medians of {record.rounds} rounds, ratios with quartiles; "
+            "error as a share of the answer's size; a case of four numbers is attention: batch, "
+            "heads, length, head size"
         )
         reporter.line(f"Every round is in {output / FILE_NAME}")
         if not chart.available():
