@@ -2,44 +2,45 @@
 //!
 //! ```text
 //! for each key head, for each CHUNK of its keys             (threads)
-//!   for each block of KEYS in it, for up to four queries at once
-//!     s[r][key] = q_r · K, four keys in the lanes of a 128-bit block, transposed in registers
-//!     options;  m' = max(m, max s);  p = 2^(s − m');  l = l·α + Σp
-//!     acc[r] = acc[r]·α + p_r V, columns in the lanes
+//!   for each block of KEYS in it
+//!     s, p, m, l, α as in forward, in one panel no wider than the queries need
+//!     acc[row] = acc[row]·α + p V, columns in the lanes, up to four rows at once
 //! for each key head: total = chunk 0 ⊕ chunk 1 ⊕ …;  out = acc / l
 //! ```
 //!
-//! Lanes would stand empty in [`super::forward()`]'s panels, and a batch of one would keep one
-//! thread busy. Each score and each sum is the same chain of fused multiply-adds as there, in the
-//! same order and from the same block and chunk boundaries, so that both give the same bits.
+//! In [`super::forward()`] a batch of one would keep one thread busy, and values would be broadcast
+//! to lanes that stand empty. Each score and each sum is the same chain of fused multiply-adds as
+//! there, in the same order and from the same block and chunk boundaries: both give the same bits.
 //!
 //! Memory limits: while a block's scores are made its values are fetched, while its values are
-//! summed the next block's keys. Four queries × 8 keys, × 16 for fewer: enough chains to hide the
-//! latency of a multiply-add.
+//! summed the next block's keys.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::forward::{CHUNK, KEYS, LANES, Lane, Tile, log_sum_exp};
-use super::mask::addend_row;
+use super::forward::{CHUNK, KEYS, LANES, Lane, Tile, log_sum_exp, pack, query_scale};
 use super::problem::{Problem, Sizes};
-use super::softmax::{State, origin};
+use super::softmax::{State, add, exponentials, origin};
+use super::work::{Layout, Work};
 use crate::Context;
 use crate::error::Error;
 use crate::gemm::panel::{Block, MOST, transpose};
 use crate::scratch::Scratch;
-use crate::simd::math::{exp2, tanh};
-use crate::simd::{Lanes, Real, prefetch};
+use crate::simd::math::exp2;
+use crate::simd::{Float, Lanes, Real, prefetch};
 use crate::threads::{self, Turn};
 use crate::view::{Plane, Rows, ViewMut};
 
 /// Most queries a key head that are served here.
-pub(super) const FEW: usize = 8;
+const FEW: usize = 8;
 
-/// Queries that are taken at once.
-const ROWS: usize = 4;
+/// Whether this module is the quicker one.
+pub(super) fn serves<S: Simd, T: Real>(_: S, sizes: &Sizes, _: &Problem<'_, T>) -> bool {
+    let rows = sizes.group * sizes.queries;
+    rows > 0 && rows <= FEW.min(2 * Lanes::<S, T>::LEN)
+}
 
 /// Attention of every key head.
 #[inline(always)]
@@ -54,509 +55,327 @@ pub(super) fn run<S: Simd, T: Real>(
     let rows = sizes.group * sizes.queries;
     let groups = sizes.items * sizes.key_heads;
     let chunks = sizes.keys.div_ceil(CHUNK).max(1);
+    let widths = [
+        Block::<S, T>::LEN,
+        Lanes::<S, T>::LEN,
+        2 * Lanes::<S, T>::LEN,
+    ];
+    let width = widths
+        .into_iter()
+        .find(|width| rows <= *width)
+        .unwrap_or(LANES);
+
     let too_large = || Error::TooLarge {
         what: "the scratch of few queries",
     };
-    let length = Few::<T>::length(sizes, rows).ok_or_else(too_large)?;
+    let layout = Layout::new(problem, sizes, rows, width, Block::<S, T>::LEN).unchunked();
+    let length = layout.length().ok_or_else(too_large)?;
     let tiles = groups.checked_mul(chunks).ok_or_else(too_large)?;
-    let states = tiles
-        .checked_mul(rows * (2 + sizes.value_dim))
-        .ok_or_else(too_large)?;
+    let part = 2 * width + rows * sizes.value_dim;
+    let states = tiles.checked_mul(part).ok_or_else(too_large)?;
 
     let out = out.split_rows(rows, rows)?;
     let lse = lse.map(|lse| lse.split_rows(rows, rows)).transpose()?;
     let scratch = Scratch::<T>::new(threads::workers(context, tiles), length)?;
     let whole = |group| Tile::new(problem, sizes, group, 0..rows);
-    let lse_of = |group| lse.as_ref().map(|lse| lse.take(group));
+    let lane = Lane {
+        index: 0,
+        rows: 0..rows,
+        width,
+    };
 
     if chunks == 1 {
         return threads::run(context, groups, &|turn: Turn<'_>| {
-            let mut buffer = scratch.lock(turn.worker);
-            let mut few = Few::cut(whole(turn.tile), rows, &mut buffer);
-            if few.attend(simd, 0..sizes.keys, &turn) {
-                few.finish(simd, &mut out.take(turn.tile), lse_of(turn.tile));
+            let (mut buffer, tile) = (scratch.lock(turn.worker), whole(turn.tile));
+            let mut work = layout.cut(&mut buffer);
+            if attend(simd, &tile, &lane, &mut work, 0..sizes.keys, &turn) {
+                let lse = lse.as_ref().map(|lse| lse.take(turn.tile));
+                finish(simd, &tile, &lane, &mut work, &mut out.take(turn.tile), lse);
             }
         });
     }
     let parts = Scratch::<T>::new(1, states)?;
     let mut parts = parts.lock(0);
-    let row = states / tiles;
-    let done = ViewMut::contiguous(&mut parts, &[tiles, row])?.split_rows(1, 1)?;
+    let done = ViewMut::contiguous(&mut parts, &[tiles, part])?.split_rows(1, 1)?;
     threads::run(context, tiles, &|turn: Turn<'_>| {
         let (group, chunk) = (turn.tile / chunks, turn.tile % chunks);
         let mut buffer = scratch.lock(turn.worker);
-        let mut few = Few::cut(whole(group), rows, &mut buffer);
+        let mut work = layout.cut(&mut buffer);
         let keys = chunk * CHUNK..sizes.keys.min((chunk + 1) * CHUNK);
-        if few.attend(simd, keys, &turn) {
-            done.take(turn.tile).row(0).copy_from_slice(few.state);
+        if attend(simd, &whole(group), &lane, &mut work, keys, &turn) {
+            let mut done = done.take(turn.tile);
+            let (m, rest) = done.row(0).split_at_mut(width);
+            let (l, acc) = rest.split_at_mut(width);
+            let state = work.panel(0, width).0.chunk;
+            m.copy_from_slice(state.m);
+            l.copy_from_slice(state.l);
+            acc.copy_from_slice(&state.acc[..acc.len()]);
         }
     })?;
     drop(done);
     threads::run(context, groups, &|turn: Turn<'_>| {
-        let mut buffer = scratch.lock(turn.worker);
-        let mut few = Few::cut(whole(turn.tile), rows, &mut buffer);
-        few.clear();
-        for part in parts[turn.tile * chunks * row..][..chunks * row].chunks_exact(row) {
-            add_state(simd, few.state, part, rows);
+        let (mut buffer, tile) = (scratch.lock(turn.worker), whole(turn.tile));
+        let mut work = layout.cut(&mut buffer);
+        let mut state = work.panel(0, width).0.chunk;
+        state.clear();
+        for part in parts[turn.tile * chunks * part..][..chunks * part].chunks_exact(part) {
+            add_part(simd, &mut state, part, rows);
         }
-        few.finish(simd, &mut out.take(turn.tile), lse_of(turn.tile));
+        let lse = lse.as_ref().map(|lse| lse.take(turn.tile));
+        finish(simd, &tile, &lane, &mut work, &mut out.take(turn.tile), lse);
     })
 }
 
-/// A key head, its few queries, and the scratch they need.
-struct Few<'b, 'p, 'a, T> {
-    tile: Tile<'p, 'a, T>,
-    rows: usize,
-    /// The queries, scaled: [row][d].
-    query: &'b mut [T],
-    /// Scores, then probabilities: [row][key], KEYS and a margin a row.
-    s: &'b mut [T],
-    /// Mask and bias of one row.
-    addend: &'b mut [T],
-    /// m and l of each row, then acc: [row][column].
-    state: &'b mut [T],
+/// Takes a key head's queries over `keys`, which start a chunk; false if the caller asked to stop.
+fn attend<S: Simd, T: Real>(
+    simd: S,
+    tile: &Tile<'_, '_, T>,
+    lane: &Lane,
+    work: &mut Work<'_, T>,
+    keys: Range<usize>,
+    turn: &Turn<'_>,
+) -> bool {
+    let (mut panel, _) = work.panel(0, lane.width);
+    pack(
+        simd,
+        tile,
+        lane.clone(),
+        query_scale(tile.problem),
+        panel.query,
+    );
+    panel.clear();
+    let Some(hidden) = sweep(simd, tile, lane, work, keys.clone(), turn, false) else {
+        return false;
+    };
+    let (mut panel, _) = work.panel(0, lane.width);
+    // As in forward: 0 · ∞ of a hidden value is taken out by a careful sweep.
+    if hidden && panel.chunk.acc.iter().any(|x| *x - *x != T::ZERO) {
+        panel.clear();
+        return sweep(simd, tile, lane, work, keys, turn, true).is_some();
+    }
+    true
 }
 
-/// Room behind a row of scores: a full vector, or a full group of keys, may end beyond KEYS.
-const MARGIN: usize = 16;
-const STRIDE: usize = KEYS + MARGIN;
-
-impl<'b, 'p, 'a, T: Real> Few<'b, 'p, 'a, T> {
-    /// Elements of one worker's scratch; `None` if that overflows.
-    fn length(sizes: &Sizes, rows: usize) -> Option<usize> {
-        let widths = sizes
-            .head_dim
-            .checked_add(sizes.value_dim)?
-            .checked_add(2)?;
-        widths.checked_mul(rows)?.checked_add((ROWS + 1) * STRIDE)
-    }
-
-    fn cut(tile: Tile<'p, 'a, T>, rows: usize, buffer: &'b mut [T]) -> Self {
-        let (s, rest) = buffer.split_at_mut(ROWS * STRIDE);
-        let (addend, rest) = rest.split_at_mut(STRIDE);
-        let (query, state) = rest.split_at_mut(rows * tile.key.columns());
-        Self {
-            tile,
-            rows,
-            query,
-            s,
-            addend,
-            state,
+/// All blocks of `keys`: whether keys were hidden from a query, `None` when stopped.
+fn sweep<S: Simd, T: Real>(
+    simd: S,
+    tile: &Tile<'_, '_, T>,
+    lane: &Lane,
+    work: &mut Work<'_, T>,
+    keys: Range<usize>,
+    turn: &Turn<'_>,
+    careful: bool,
+) -> Option<bool> {
+    let Some((any, _)) = tile.queries.spans(lane.rows.clone()) else {
+        return Some(false);
+    };
+    let keys = keys.start.max(any.first - any.first % KEYS)..keys.end.min(any.end);
+    let mut hidden = false;
+    for start in keys.clone().step_by(KEYS) {
+        if turn.cancelled() {
+            return None;
         }
-    }
-
-    /// Nothing seen yet.
-    fn clear(&mut self) {
-        self.state.fill(T::ZERO);
-        self.state[..self.rows].fill(T::NEG_INFINITY);
-    }
-
-    /// Takes all queries over `keys`, which start a chunk; false if the caller asked to stop.
-    fn attend<S: Simd>(&mut self, simd: S, keys: Range<usize>, turn: &Turn<'_>) -> bool {
-        let problem = self.tile.problem;
-        let scale = super::forward::query_scale(problem);
-        let depth = self.tile.key.columns();
-        for (i, row) in self.tile.queries.rows(0..self.rows) {
-            let query = problem.query.plane(row.head);
-            let packed = &mut self.query[i * depth..(i + 1) * depth];
-            packed
-                .iter_mut()
-                .zip(query.row(row.query))
-                .for_each(|(x, q)| *x = *q * scale);
-        }
-        for first in (0..self.rows).step_by(ROWS) {
-            let rows = first..self.rows.min(first + ROWS);
-            if first == 0 {
-                self.clear();
-            }
-            let Some(hidden) = self.sweep(simd, rows.clone(), keys.clone(), turn, false) else {
-                return false;
-            };
-            let columns = self.tile.value.columns();
-            let acc = 2 * self.rows + rows.start * columns..2 * self.rows + rows.end * columns;
-            if hidden && self.state[acc.clone()].iter().any(|x| *x - *x != T::ZERO) {
-                self.state[rows.clone()].fill(T::NEG_INFINITY);
-                self.state[self.rows + rows.start..self.rows + rows.end].fill(T::ZERO);
-                self.state[acc].fill(T::ZERO);
-                if self.sweep(simd, rows, keys.clone(), turn, true).is_none() {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Up to four queries over `keys`: whether keys were hidden from them, `None` when stopped.
-    fn sweep<S: Simd>(
-        &mut self,
-        simd: S,
-        rows: Range<usize>,
-        keys: Range<usize>,
-        turn: &Turn<'_>,
-        careful: bool,
-    ) -> Option<bool> {
-        let Some((any, all)) = self.tile.queries.spans(rows.clone()) else {
-            return Some(false);
-        };
-        let mut hidden = false;
-        for start in keys.clone().step_by(KEYS) {
-            if turn.cancelled() {
-                return None;
-            }
-            let end = keys.end.min(start + KEYS);
-            let seen = start.max(any.first)..end.min(any.end);
-            if seen.is_empty() {
-                continue;
-            }
-            hidden |= self.tile.problem.mask.is_some()
-                || self.tile.problem.bias.is_some()
-                || all.first > seen.start
-                || all.end < seen.end;
-            let next = keys.end.min(any.end).min(end + KEYS);
-            let next = end.min(next)..next;
-            match rows.len() {
-                1 => self.block::<S, 1>(simd, rows.start, start, seen, next, careful),
-                2 => self.block::<S, 2>(simd, rows.start, start, seen, next, careful),
-                3 => self.block::<S, 3>(simd, rows.start, start, seen, next, careful),
-                _ => self.block::<S, 4>(simd, rows.start, start, seen, next, careful),
-            }
-        }
-        Some(hidden)
-    }
-
-    /// One block of keys for R queries from `first` on. Positions count from key `origin`.
-    fn block<S: Simd, const R: usize>(
-        &mut self,
-        simd: S,
-        first: usize,
-        origin: usize,
-        seen: Range<usize>,
-        next: Range<usize>,
-        careful: bool,
-    ) {
-        let problem = self.tile.problem;
-        let (depth, columns) = (self.tile.key.columns(), self.tile.value.columns());
-        let query = &self.query[first * depth..(first + R) * depth];
-        scores::<S, T, R>(
-            simd,
-            self.tile.key,
-            self.tile.value,
-            seen.clone(),
-            query,
-            self.s,
-        );
-        let mut alpha = [T::ZERO; R];
-        for r in 0..R {
-            let row = self.tile.queries.row(first + r);
-            let s = &mut self.s[r * STRIDE..(r + 1) * STRIDE];
-            let addend = problem.mask.is_some() || problem.bias.is_some();
-            if addend {
-                addend_row(problem, row, seen.clone(), &mut self.addend[..seen.len()]);
-            }
-            let of_item = |x: crate::view::View<'_, T>| self.tile.of_head(x, row.head);
-            let base = row.position.saturating_sub(origin as i64) as f64;
-            let within =
-                |key: usize| T::from_f64((key.clamp(seen.start, seen.end) - origin) as f64);
-            let limited = row.span.first > seen.start || row.span.end < seen.end;
-            let options = Options {
-                softcap: problem.softcap.map(|cap| cap * T::LOG2_E),
-                alibi: problem
-                    .alibi_slopes
-                    .map(|x| (of_item(x), T::from_f64(base))),
-                addend: addend.then_some(&*self.addend),
-                limits: limited.then(|| (within(row.span.first), within(row.span.end))),
-                first: T::from_f64((seen.start - origin) as f64),
-            };
-            let (m, rest) = self.state.split_at_mut(self.rows);
-            alpha[r] = softmax(
-                simd,
-                s,
-                seen.len(),
-                &options,
-                &mut m[first + r],
-                &mut rest[first + r],
-            );
-            if careful {
-                for (p, key) in s.iter_mut().zip(seen.clone()) {
-                    if !row.sees(problem, key) {
-                        *p = -T::ZERO;
-                    }
-                }
-            }
-        }
-        let acc = &mut self.state[2 * self.rows + first * columns..][..R * columns];
-        let (key, value) = (self.tile.key, self.tile.value);
-        if careful {
-            values::<S, T, R, true>(simd, value, key, seen, next, self.s, alpha, acc);
+        let block = start..keys.end.min(start + KEYS);
+        let next = block.end..keys.end.min(block.end + KEYS);
+        hidden |= if lane.width == Block::<S, T>::LEN {
+            take::<S, T::Block<S>, 1>(simd, tile, lane, work, block, next, careful)
+        } else if lane.width == Lanes::<S, T>::LEN {
+            take::<S, Lanes<S, T>, 1>(simd, tile, lane, work, block, next, careful)
         } else {
-            values::<S, T, R, false>(simd, value, key, seen, next, self.s, alpha, acc);
-        }
-    }
-
-    /// Divides by the denominators and writes rows and log-sum-exps.
-    fn finish<S: Simd>(&mut self, simd: S, out: &mut Rows<'_, T>, mut lse: Option<Rows<'_, T>>) {
-        let (mut m, mut l) = ([T::NEG_INFINITY; LANES], [T::ZERO; LANES]);
-        let (mut sinks, mut factor) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-        m[..self.rows].copy_from_slice(&self.state[..self.rows]);
-        l[..self.rows].copy_from_slice(&self.state[self.rows..2 * self.rows]);
-        let mut state = State {
-            m: &mut m,
-            l: &mut l,
-            acc: &mut [],
+            take::<S, Lanes<S, T>, 2>(simd, tile, lane, work, block, next, careful)
         };
-        let lane = Lane {
-            index: 0,
-            rows: 0..self.rows,
-            width: LANES,
-        };
-        self.tile
-            .close(simd, &mut state, &lane, &mut sinks, &mut factor);
-        let columns = self.tile.value.columns();
-        for row in 0..self.rows {
-            let acc = &self.state[2 * self.rows + row * columns..][..columns];
-            write(simd, acc, factor[row], out.row(row));
-            if let Some(lse) = &mut lse {
-                lse.row(row)[0] = log_sum_exp(state.m[row], state.l[row]);
-            }
-        }
     }
+    Some(hidden)
 }
 
-/// What happens to one row of scores before the exponential, as in [`super::mask`].
-struct Options<'b, T> {
-    softcap: Option<T>,
-    /// Slope in base 2, and the query's position less the block's.
-    alibi: Option<(T, T)>,
-    addend: Option<&'b [T]>,
-    /// First visible key and end, less the block's position.
-    limits: Option<(T, T)>,
-    /// The first key, less the block's position.
-    first: T,
+/// One block of keys.
+fn take<S: Simd, V: Float<S>, const N: usize>(
+    simd: S,
+    tile: &Tile<'_, '_, V::Element>,
+    lane: &Lane,
+    work: &mut Work<'_, V::Element>,
+    keys: Range<usize>,
+    next: Range<usize>,
+    careful: bool,
+) -> bool {
+    let (panel, mut shared) = work.panel(0, lane.width);
+    let (seen, hidden) = tile.scores::<S, V, N>(simd, panel.query, &mut shared, lane, &keys, true);
+    if seen.is_empty() {
+        return hidden;
+    }
+    let s = &mut shared.s[..seen.len() * lane.width];
+    let State { m, l, acc } = panel.chunk;
+    exponentials::<S, V, N>(simd, s, m, l, shared.alpha);
+    if careful {
+        tile.mark(lane, seen.start, s);
+    }
+    let columns = tile.value.columns();
+    for row in lane.rows.clone().step_by(4) {
+        let sums = Sums {
+            values: tile.value,
+            seen: seen.clone(),
+            keys: tile.key,
+            next: if row == 0 { next.clone() } else { 0..0 },
+            p: s,
+            width: lane.width,
+            row,
+            alpha: shared.alpha,
+        };
+        let acc = &mut acc[row * columns..];
+        match lane.rows.end - row {
+            1 => values::<S, V::Element, 1>(simd, &sums, acc, careful),
+            2 => values::<S, V::Element, 2>(simd, &sums, acc, careful),
+            3 => values::<S, V::Element, 3>(simd, &sums, acc, careful),
+            _ => values::<S, V::Element, 4>(simd, &sums, acc, careful),
+        }
+    }
+    hidden
 }
 
-/// `s[r][key] = q_r · k` for R queries.
+/// [`super::forward`]'s scores for one query: a panel of one block, of which only lane 0 is used.
+/// Keys stand in the lanes, transposed in registers, G blocks of them at once: one broadcast a key
+/// element would cost more loads than there are multiply-adds.
 #[simd]
 #[inline(never)]
-fn scores<S: Simd, T: Real, const R: usize>(
+pub(super) fn scores<S: Simd, T: Real>(
     simd: S,
     keys: Plane<'_, T>,
-    values: Plane<'_, T>,
-    seen: Range<usize>,
+    first: usize,
     query: &[T],
     s: &mut [T],
+    maximum: Option<&mut [T]>,
+    fetch: Option<Plane<'_, T>>,
 ) {
-    let mut key = seen.start;
-    while key < seen.end {
-        let s = &mut s[key - seen.start..];
-        if R > 2 {
-            key += group::<S, T, R, 2>(simd, keys, values, key..seen.end, query, s);
-        } else {
-            key += group::<S, T, R, 4>(simd, keys, values, key..seen.end, query, s);
-        }
-    }
-}
-
-/// G blocks of keys; returns how many keys those are.
-#[inline(always)]
-fn group<S: Simd, T: Real, const R: usize, const G: usize>(
-    simd: S,
-    keys: Plane<'_, T>,
-    values: Plane<'_, T>,
-    range: Range<usize>,
-    query: &[T],
-    s: &mut [T],
-) -> usize {
+    const G: usize = 4;
     let block = Block::<S, T>::LEN;
     let depth = keys.columns();
-    let zero = Block::<S, T>::splat(simd, T::ZERO);
-    let mut acc = [[zero; R]; G];
-    let mut rows = [[&query[..0]; MOST]; G];
-    for g in 0..G {
-        for i in 0..block {
-            // Beyond the last key stands the last key again: its score is not looked at.
-            let key = (range.start + g * block + i).min(range.end - 1);
-            rows[g][i] = &keys.row(key)[..depth];
-            prefetch(values.row(key));
-        }
-    }
     let full = depth - depth % block;
-    for d in (0..full).step_by(block) {
+    let zero = Block::<S, T>::splat(simd, T::ZERO);
+    let end = first + s.len() / block;
+    let mut m = Block::<S, T>::splat(simd, T::NEG_INFINITY);
+    let mut start = first;
+    for s in s.chunks_mut(G * block * block) {
+        let mut acc = [zero; G];
+        let mut rows = [[&query[..0]; MOST]; G];
         for g in 0..G {
-            let mut k = [zero; MOST];
             for i in 0..block {
-                k[i] = Block::<S, T>::from_slice(simd, &rows[g][i][d..d + block]);
-            }
-            transpose(&mut k);
-            for r in 0..R {
-                let q = &query[r * depth + d..][..block];
-                for i in 0..block {
-                    acc[g][r] = k[i].mul_add(Block::<S, T>::splat(simd, q[i]), acc[g][r]);
+                // Beyond the last key stands the last key again: its score is not kept.
+                let key = (start + g * block + i).min(end - 1);
+                rows[g][i] = &keys.row(key)[..depth];
+                if let Some(values) = fetch {
+                    prefetch(values.row(key));
                 }
             }
         }
-    }
-    for d in full..depth {
+        start += G * block;
+        for d in (0..full).step_by(block) {
+            let q = &query[d * block..(d + block) * block];
+            for g in 0..G {
+                let mut k = [zero; MOST];
+                for i in 0..block {
+                    k[i] = Block::<S, T>::from_slice(simd, &rows[g][i][d..d + block]);
+                }
+                transpose(&mut k);
+                for i in 0..block {
+                    acc[g] = k[i].mul_add(Block::<S, T>::splat(simd, q[i * block]), acc[g]);
+                }
+            }
+        }
+        for d in full..depth {
+            for g in 0..G {
+                let mut k = [T::ZERO; MOST];
+                for i in 0..block {
+                    k[i] = rows[g][i][d];
+                }
+                let k = Block::<S, T>::from_slice(simd, &k[..block]);
+                acc[g] = k.mul_add(Block::<S, T>::splat(simd, query[d * block]), acc[g]);
+            }
+        }
         for g in 0..G {
-            let mut k = [T::ZERO; MOST];
-            for i in 0..block {
-                k[i] = rows[g][i][d];
-            }
-            let k = Block::<S, T>::from_slice(simd, &k[..block]);
-            for r in 0..R {
-                let q = Block::<S, T>::splat(simd, query[r * depth + d]);
-                acc[g][r] = k.mul_add(q, acc[g][r]);
+            let left = (s.len() / block).saturating_sub(g * block).min(block);
+            let mut cells = [zero; MOST];
+            cells[0] = acc[g];
+            transpose(&mut cells);
+            for i in 0..left {
+                cells[i].store_slice(&mut s[(g * block + i) * block..][..block]);
+                m = m.max(cells[i]);
             }
         }
     }
-    for g in 0..G {
-        for r in 0..R {
-            acc[g][r].store_slice(&mut s[r * STRIDE + g * block..][..block]);
-        }
+    if let Some(maximum) = maximum {
+        m.max(Block::<S, T>::from_slice(simd, maximum))
+            .store_slice(maximum);
     }
-    G * block
 }
 
-/// Options, maximum, exponentials and sum of one row of `count` scores; returns α.
-#[simd]
-#[inline(never)]
-fn softmax<S: Simd, T: Real>(
-    simd: S,
-    s: &mut [T],
-    count: usize,
-    options: &Options<'_, T>,
-    m: &mut T,
-    l: &mut T,
-) -> T {
-    let lanes = Lanes::<S, T>::LEN;
-    let padded = count.next_multiple_of(lanes);
-    let hidden = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
-    s[count..padded].fill(T::NEG_INFINITY);
-    let mut at = Lanes::<S, T>::from_fn(simd, |lane| T::from_f64(lane as f64)) + options.first;
-    let step = T::from_f64(lanes as f64);
-    let mut largest = hidden;
-    for (i, cell) in s[..padded].chunks_exact_mut(lanes).enumerate() {
-        let mut x = Lanes::<S, T>::from_slice(simd, cell);
-        if let Some(softcap) = options.softcap {
-            x = tanh(simd, x) * softcap;
-        }
-        if let Some((slope, base)) = options.alibi {
-            let distance = (Lanes::<S, T>::splat(simd, base) - at).abs();
-            x = x - Lanes::<S, T>::splat(simd, slope) * distance;
-        }
-        if let Some(addend) = options.addend {
-            let add = Lanes::<S, T>::from_slice(simd, &addend[i * lanes..(i + 1) * lanes]);
-            x = add.simd_eq(hidden).select(hidden, x + add);
-        }
-        if let Some((low, high)) = options.limits {
-            let low = at.simd_ge(Lanes::<S, T>::splat(simd, low));
-            x = (low & at.simd_lt(Lanes::<S, T>::splat(simd, high))).select(x, hidden);
-        }
-        at = at + step;
-        x.store_slice(cell);
-        largest = largest.max(x);
-    }
-    // What the options made of the padding is not a key.
-    s[count..padded].fill(T::NEG_INFINITY);
-    if padded > count {
-        largest = hidden;
-        for cell in s[..padded].chunks_exact(lanes) {
-            largest = largest.max(Lanes::<S, T>::from_slice(simd, cell));
-        }
-    }
-    let mut after = *m;
-    for lane in 0..lanes {
-        after = if largest[lane] > after {
-            largest[lane]
-        } else {
-            after
-        };
-    }
-    let from = if after == T::NEG_INFINITY {
-        T::ZERO
-    } else {
-        after
-    };
-    let alpha = exp2(simd, Lanes::<S, T>::splat(simd, *m - from));
-    for cell in s[..padded].chunks_exact_mut(lanes) {
-        exp2(simd, Lanes::<S, T>::from_slice(simd, cell) - from).store_slice(cell);
-    }
-    let mut sum = T::ZERO;
-    for p in &s[..count] {
-        sum += *p;
-    }
-    let sum = Lanes::<S, T>::splat(simd, sum);
-    *l = Lanes::<S, T>::splat(simd, *l).mul_add(alpha, sum)[0];
-    *m = after;
-    alpha[0]
-}
-
-/// `acc[r] = acc[r]·α_r + p_r V`, fetching the `next` keys meanwhile. `CAREFUL`: a probability of
-/// −0 adds nothing, whatever its value holds.
-#[simd]
-#[inline(never)]
-#[expect(clippy::too_many_arguments, reason = "one phase, one register tile")]
-fn values<S: Simd, T: Real, const R: usize, const CAREFUL: bool>(
-    simd: S,
-    values: Plane<'_, T>,
-    keys: Plane<'_, T>,
+/// What a block's weighted sums are made from.
+struct Sums<'b, 'a, T> {
+    values: Plane<'a, T>,
     seen: Range<usize>,
-    next: Range<usize>,
-    p: &[T],
-    alpha: [T; R],
-    acc: &mut [T],
-) {
-    let lanes = Lanes::<S, T>::LEN;
-    let columns = values.columns();
-    let mut c = 0;
-    while c < columns {
-        let fetch = Fetch {
-            keys,
-            next: next.clone(),
-            column: c,
-        };
-        let left = columns - c;
-        c += if R > 2 && left >= 2 * lanes {
-            sums::<S, T, R, 2, CAREFUL>(simd, values, &seen, c, p, alpha, acc, fetch)
-        } else if R <= 2 && left >= 4 * lanes {
-            sums::<S, T, R, 4, CAREFUL>(simd, values, &seen, c, p, alpha, acc, fetch)
-        } else {
-            sums::<S, T, R, 1, CAREFUL>(simd, values, &seen, c, p, alpha, acc, fetch)
-        };
-    }
-}
-
-/// The part of the next block's keys that is fetched beside some columns of the values.
-struct Fetch<'a, T> {
+    /// The keys that are fetched meanwhile.
     keys: Plane<'a, T>,
     next: Range<usize>,
-    column: usize,
+    /// Probabilities: [key][lane], `width` lanes.
+    p: &'b [T],
+    width: usize,
+    /// The first row, and what its and the next rows' sums so far are multiplied by.
+    row: usize,
+    alpha: &'b [T],
+}
+
+/// `acc[r] = acc[r]·α_r + p_r V` for R rows. Careful: a probability of −0 adds nothing, whatever
+/// its value holds.
+#[simd]
+#[inline(never)]
+fn values<S: Simd, T: Real, const R: usize>(
+    simd: S,
+    sums: &Sums<'_, '_, T>,
+    acc: &mut [T],
+    careful: bool,
+) {
+    let lanes = Lanes::<S, T>::LEN;
+    let columns = sums.values.columns();
+    let mut c = 0;
+    while c < columns {
+        let left = columns - c;
+        c += if careful || left < 2 * lanes {
+            strip::<S, T, R, 1>(simd, sums, c, acc, careful)
+        } else if R > 2 || left < 4 * lanes {
+            strip::<S, T, R, 2>(simd, sums, c, acc, false)
+        } else {
+            strip::<S, T, R, 4>(simd, sums, c, acc, false)
+        };
+    }
 }
 
 /// N vectors of columns from `c` on, or what is left of one; returns how many columns those are.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one register tile")]
-fn sums<S: Simd, T: Real, const R: usize, const N: usize, const CAREFUL: bool>(
+fn strip<S: Simd, T: Real, const R: usize, const N: usize>(
     simd: S,
-    values: Plane<'_, T>,
-    seen: &Range<usize>,
+    sums: &Sums<'_, '_, T>,
     c: usize,
-    p: &[T],
-    alpha: [T; R],
     acc: &mut [T],
-    fetch: Fetch<'_, T>,
+    careful: bool,
 ) -> usize {
     let lanes = Lanes::<S, T>::LEN;
-    let columns = values.columns();
+    let columns = sums.values.columns();
     let width = (N * lanes).min(columns - c);
     let zero = Lanes::<S, T>::splat(simd, T::ZERO);
     let mut sum = [[zero; N]; R];
     let mut rest = [T::ZERO; LANES];
-    for (i, key) in seen.clone().enumerate() {
-        if i < fetch.next.len() && fetch.column < fetch.keys.columns() {
-            let row = &fetch.keys.row(fetch.next.start + i)[fetch.column..];
+    let fetched = if c < sums.keys.columns() {
+        sums.next.len()
+    } else {
+        0
+    };
+    let mut i = 0;
+    for p in sums.p.chunks_exact(sums.width) {
+        if i < fetched {
+            let row = &sums.keys.row(sums.next.start + i)[c..];
             prefetch(&row[..row.len().min(N * lanes)]);
         }
-        let row = &values.row(key)[c..c + width];
+        let row = &sums.values.row(sums.seen.start + i)[c..c + width];
+        i += 1;
         let mut v = [zero; N];
         if width == N * lanes {
             for j in 0..N {
@@ -566,33 +385,32 @@ fn sums<S: Simd, T: Real, const R: usize, const N: usize, const CAREFUL: bool>(
             rest[..width].copy_from_slice(row);
             v[0] = Lanes::<S, T>::from_slice(simd, &rest[..lanes]);
         }
+        let p = &p[sums.row..][..R];
         for r in 0..R {
-            let weight = p[r * STRIDE + i];
-            if CAREFUL && weight == T::ZERO && T::ONE / weight < T::ZERO {
+            if careful && p[r] == T::ZERO && T::ONE / p[r] < T::ZERO {
                 continue;
             }
-            let weight = Lanes::<S, T>::splat(simd, weight);
+            let p = Lanes::<S, T>::splat(simd, p[r]);
             for j in 0..N {
-                sum[r][j] = v[j].mul_add(weight, sum[r][j]);
+                sum[r][j] = v[j].mul_add(p, sum[r][j]);
             }
         }
     }
     for r in 0..R {
+        let alpha = Lanes::<S, T>::splat(simd, sums.alpha[sums.row + r]);
         let row = &mut acc[r * columns + c..][..width];
-        for j in 0..N {
-            if width == N * lanes {
+        if width == N * lanes {
+            for j in 0..N {
                 let cell = &mut row[j * lanes..(j + 1) * lanes];
                 let old = Lanes::<S, T>::from_slice(simd, cell);
-                let alpha = Lanes::<S, T>::splat(simd, alpha[r]);
                 old.mul_add(alpha, sum[r][j]).store_slice(cell);
-            } else {
-                rest[..width].copy_from_slice(row);
-                let old = Lanes::<S, T>::from_slice(simd, &rest[..lanes]);
-                let alpha = Lanes::<S, T>::splat(simd, alpha[r]);
-                old.mul_add(alpha, sum[r][j])
-                    .store_slice(&mut rest[..lanes]);
-                row.copy_from_slice(&rest[..width]);
             }
+        } else {
+            rest[..width].copy_from_slice(row);
+            let old = Lanes::<S, T>::from_slice(simd, &rest[..lanes]);
+            old.mul_add(alpha, sum[r][0])
+                .store_slice(&mut rest[..lanes]);
+            row.copy_from_slice(&rest[..width]);
         }
     }
     width
@@ -601,31 +419,60 @@ fn sums<S: Simd, T: Real, const R: usize, const N: usize, const CAREFUL: bool>(
 /// Adds the state over a later chunk of keys, as [`super::softmax::merge`] does.
 #[simd]
 #[inline(never)]
-fn add_state<S: Simd, T: Real>(simd: S, total: &mut [T], part: &[T], rows: usize) {
+fn add_part<S: Simd, T: Real>(simd: S, total: &mut State<'_, T>, part: &[T], rows: usize) {
     let lanes = Lanes::<S, T>::LEN;
-    let columns = total.len() / rows - 2;
+    let (m, rest) = part.split_at(total.m.len());
+    let (l, acc) = rest.split_at(total.m.len());
+    let columns = acc.len() / rows;
     for row in 0..rows {
-        let (m0, m1) = (total[row], part[row]);
-        let m = if m1 > m0 { m1 } else { m0 };
-        let from = origin::<S, T>(simd, Lanes::<S, T>::splat(simd, m));
-        let a = exp2(simd, Lanes::<S, T>::splat(simd, m0) - from);
-        let b = exp2(simd, Lanes::<S, T>::splat(simd, m1) - from);
-        let later = Lanes::<S, T>::splat(simd, part[rows + row]) * b;
-        total[rows + row] = Lanes::<S, T>::splat(simd, total[rows + row]).mul_add(a, later)[0];
-        total[row] = m;
-        let place = 2 * rows + row * columns..2 * rows + (row + 1) * columns;
-        let (x, y) = (&mut total[place.clone()], &part[place]);
-        let mut x = x.chunks_exact_mut(lanes);
-        let mut y = y.chunks_exact(lanes);
+        let m0 = Lanes::<S, T>::splat(simd, total.m[row]);
+        let m1 = Lanes::<S, T>::splat(simd, m[row]);
+        let both = m0.max(m1);
+        let from = origin(simd, both);
+        let (a, b) = (exp2(simd, m0 - from), exp2(simd, m1 - from));
+        let later = Lanes::<S, T>::splat(simd, l[row]) * b;
+        total.l[row] = Lanes::<S, T>::splat(simd, total.l[row]).mul_add(a, later)[0];
+        total.m[row] = both[0];
+        let place = row * columns..(row + 1) * columns;
+        let mut x = total.acc[place.clone()].chunks_exact_mut(lanes);
+        let mut y = acc[place].chunks_exact(lanes);
         for (x, y) in (&mut x).zip(&mut y) {
-            let later = Lanes::<S, T>::from_slice(simd, y) * b;
-            Lanes::<S, T>::from_slice(simd, x)
-                .mul_add(a, later)
-                .store_slice(x);
+            add::<S, Lanes<S, T>>(simd, x, a, y, b);
         }
         for (x, y) in x.into_remainder().iter_mut().zip(y.remainder()) {
             let later = Lanes::<S, T>::splat(simd, *y) * b;
             *x = Lanes::<S, T>::splat(simd, *x).mul_add(a, later)[0];
+        }
+    }
+}
+
+/// Divides by the denominators and writes rows and log-sum-exps.
+fn finish<S: Simd, T: Real>(
+    simd: S,
+    tile: &Tile<'_, '_, T>,
+    lane: &Lane,
+    work: &mut Work<'_, T>,
+    out: &mut Rows<'_, T>,
+    mut lse: Option<Rows<'_, T>>,
+) {
+    let part = work.panel(0, lane.width).0.chunk;
+    let rows = lane.rows.len();
+    let (mut m, mut l) = ([T::NEG_INFINITY; LANES], [T::ZERO; LANES]);
+    let (mut sinks, mut factor) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+    m[..rows].copy_from_slice(&part.m[..rows]);
+    l[..rows].copy_from_slice(&part.l[..rows]);
+    let mut state = State {
+        m: &mut m,
+        l: &mut l,
+        acc: &mut [],
+    };
+    tile.close(simd, &mut state, lane, &mut sinks, &mut factor);
+    let columns = tile.value.columns();
+    for row in 0..rows {
+        let acc = &part.acc[row * columns..(row + 1) * columns];
+        write(simd, acc, factor[row], out.row(row));
+        if let Some(lse) = &mut lse {
+            lse.row(row)[0] = log_sum_exp(state.m[row], state.l[row]);
         }
     }
 }

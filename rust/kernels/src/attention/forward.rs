@@ -30,9 +30,10 @@ use super::queries::{Queries, Row};
 use super::softmax::{State, close, exponentials, load, merge, store};
 use super::work::{Layout, Panel, Shared, Work};
 use crate::error::Error;
-use crate::gemm::{panel, tile};
+use crate::gemm::panel::{self, Block};
+use crate::gemm::tile;
 use crate::scratch::Scratch;
-use crate::simd::{Lanes, Real};
+use crate::simd::{Float, Lanes, Real, prefetch};
 use crate::threads::{self, Turn};
 use crate::view::{Plane, RowTiles, Rows, View, ViewMut};
 use crate::{Context, for_tiles};
@@ -78,9 +79,8 @@ pub fn forward<T: Real>(
     if let Some(lse) = &lse {
         expect("lse", lse.shape(), 1)?;
     }
-    let few = sizes.group * sizes.queries <= decode::FEW && sizes.queries * sizes.group > 0;
     fearless_simd::dispatch!(context.level, simd => {
-        if few {
+        if decode::serves(simd, &sizes, problem) {
             decode::run(simd, problem, &sizes, out, lse, context)
         } else {
             run(simd, problem, &sizes, out, lse, context)
@@ -324,13 +324,20 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         careful: bool,
     ) -> bool {
         let (panel, mut shared) = work.panel(lane.index, lane.width);
-        let (seen, hidden) = self.scores::<S, N>(simd, panel.query, &mut shared, &lane, keys);
+        let (seen, hidden) = self.scores::<S, Lanes<S, T>, N>(
+            simd,
+            panel.query,
+            &mut shared,
+            &lane,
+            keys,
+            lane.index == 0,
+        );
         if seen.is_empty() {
             return hidden;
         }
         let s = &mut shared.s[..seen.len() * lane.width];
         let State { m, l, acc } = panel.chunk;
-        exponentials::<S, T, N>(simd, s, m, l, shared.alpha);
+        exponentials::<S, Lanes<S, T>, N>(simd, s, m, l, shared.alpha);
         if careful {
             self.mark(&lane, seen.start, s);
             values::<S, T, N, true>(simd, self.value, seen.start, s, shared.alpha, acc);
@@ -342,13 +349,15 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
 
     /// Scores of one block of keys into `shared.s`, options applied, and each lane's maximum into
     /// `shared.alpha`. Returns the keys that were scored, and whether some were hidden from a row.
-    pub(super) fn scores<S: Simd, const N: usize>(
+    /// `fetch`: their values are asked for meanwhile.
+    pub(super) fn scores<S: Simd, V: Float<S, Element = T>, const N: usize>(
         &self,
         simd: S,
         query: &[T],
         shared: &mut Shared<'_, T>,
         lane: &Lane,
         keys: &Range<usize>,
+        fetch: bool,
     ) -> (Range<usize>, bool) {
         let width = lane.width;
         let Some((any, all)) = self.queries.spans(lane.rows.clone()) else {
@@ -412,9 +421,14 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
             let s = &mut shared.s[place];
             let plain = options.is_nothing();
             let maximum = plain.then_some(&mut *shared.alpha);
-            scores::<S, T, N>(simd, self.key, part.start, query, s, maximum);
+            let fetch = fetch.then_some(self.value);
+            if lane.rows.len() == 1 && width == Block::<S, T>::LEN {
+                decode::scores(simd, self.key, part.start, query, s, maximum, fetch);
+            } else {
+                scores::<S, V, N>(simd, self.key, part.start, query, s, maximum, fetch);
+            }
             if !plain {
-                adjust::<S, T, N>(simd, &options, s, shared.alpha);
+                adjust::<S, V, N>(simd, &options, s, shared.alpha);
             }
         }
         let hidden = addends || from > seen.start || to < seen.end;
@@ -437,7 +451,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
     }
 
     /// Turns the probabilities of hidden keys from 0 into −0, by which a careful sweep knows them.
-    fn mark(&self, lane: &Lane, first: usize, s: &mut [T]) {
+    pub(super) fn mark(&self, lane: &Lane, first: usize, s: &mut [T]) {
         for (at, row) in self.queries.rows(lane.rows.clone()) {
             for (key, cells) in s.chunks_exact_mut(lane.width).enumerate() {
                 if !row.sees(self.problem, first + key) {
@@ -516,7 +530,13 @@ pub(super) fn query_scale<T: Real>(problem: &Problem<'_, T>) -> T {
 /// Queries of one panel into its lanes.
 #[simd]
 #[inline(never)]
-fn pack<S: Simd, T: Real>(simd: S, tile: &Tile<'_, '_, T>, lane: Lane, scale: T, packed: &mut [T]) {
+pub(super) fn pack<S: Simd, T: Real>(
+    simd: S,
+    tile: &Tile<'_, '_, T>,
+    lane: Lane,
+    scale: T,
+    packed: &mut [T],
+) {
     let query = &tile.problem.query;
     let Row { mut head, .. } = tile.queries.row(lane.rows.start);
     let mut plane = query.plane(head);
@@ -530,22 +550,27 @@ fn pack<S: Simd, T: Real>(simd: S, tile: &Tile<'_, '_, T>, lane: Lane, scale: T,
     panel::pack(simd, row, lane.rows.len(), lane.width, scale, packed);
 }
 
-/// Scores `s[key][lane]` of consecutive keys, and their maximum into `maximum`.
+/// Scores `s[key][lane]` of consecutive keys, and their maximum into `maximum`; the keys' rows of
+/// `fetch` are asked for meanwhile.
 #[simd]
 #[inline(never)]
-fn scores<S: Simd, T: Real, const N: usize>(
+fn scores<S: Simd, V: Float<S>, const N: usize>(
     simd: S,
-    keys: Plane<'_, T>,
+    keys: Plane<'_, V::Element>,
     first: usize,
-    query: &[T],
-    s: &mut [T],
-    maximum: Option<&mut [T]>,
+    query: &[V::Element],
+    s: &mut [V::Element],
+    maximum: Option<&mut [V::Element]>,
+    fetch: Option<Plane<'_, V::Element>>,
 ) {
-    let lanes = Lanes::<S, T>::LEN;
+    let lanes = V::LEN;
     let width = N * lanes;
-    let mut m = [Lanes::<S, T>::splat(simd, T::NEG_INFINITY); N];
-    for_tiles!(s.len() / width, |t, M| {
-        let acc = tile::rows::<S, T, M, N>(simd, keys, first + t, query);
+    let mut m = [V::splat(simd, V::Element::NEG_INFINITY); N];
+    for_tiles!(N, s.len() / width, |t, M| {
+        if let Some(values) = fetch {
+            (0..M).for_each(|i| prefetch(values.row(first + t + i)));
+        }
+        let acc = tile::rows::<S, V, M, N>(simd, keys, first + t, query);
         let out = &mut s[t * width..(t + M) * width];
         for i in 0..M {
             for j in 0..N {
@@ -555,11 +580,11 @@ fn scores<S: Simd, T: Real, const N: usize>(
         }
     });
     if let Some(maximum) = maximum {
-        let before = load::<S, T, N>(simd, maximum);
+        let before = load::<S, V, N>(simd, maximum);
         for j in 0..N {
             m[j] = m[j].max(before[j]);
         }
-        store::<S, T, N>(m, maximum);
+        store::<S, V, N>(m, maximum);
     }
 }
 
@@ -577,12 +602,12 @@ fn values<S: Simd, T: Real, const N: usize, const CAREFUL: bool>(
 ) {
     let lanes = Lanes::<S, T>::LEN;
     let width = N * lanes;
-    let alpha = load::<S, T, N>(simd, alpha);
-    for_tiles!(acc.len() / width, |c, M| {
+    let alpha = load::<S, Lanes<S, T>, N>(simd, alpha);
+    for_tiles!(N, acc.len() / width, |c, M| {
         let sum = if CAREFUL {
-            tile::marked_columns::<S, T, M, N>(simd, values, first, c, p)
+            tile::marked_columns::<S, Lanes<S, T>, M, N>(simd, values, first, c, p)
         } else {
-            tile::columns::<S, T, M, N>(simd, values, first, c, p)
+            tile::columns::<S, Lanes<S, T>, M, N>(simd, values, first, c, p)
         };
         let out = &mut acc[c * width..(c + M) * width];
         for i in 0..M {

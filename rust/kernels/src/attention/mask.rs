@@ -12,7 +12,7 @@ use super::queries::Row;
 use super::softmax::load;
 use crate::gemm::panel;
 use crate::simd::math::tanh;
-use crate::simd::{Lanes, Real};
+use crate::simd::{Float, Real};
 use std::ops::Range;
 
 /// Fills the addend tile for keys `first..end`; false if it hides all of them from all rows.
@@ -149,30 +149,31 @@ impl<T> Adjust<'_, T> {
 /// Applies the options to scores of consecutive keys and takes their maximum into `maximum`.
 #[simd]
 #[inline(never)]
-pub(super) fn adjust<S: Simd, T: Real, const NR: usize>(
+pub(super) fn adjust<S: Simd, V: Float<S>, const NR: usize>(
     simd: S,
-    options: &Adjust<'_, T>,
-    s: &mut [T],
-    maximum: &mut [T],
+    options: &Adjust<'_, V::Element>,
+    s: &mut [V::Element],
+    maximum: &mut [V::Element],
 ) {
-    let lanes = Lanes::<S, T>::LEN;
+    let lanes = V::LEN;
     let width = NR * lanes;
-    let hidden = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
-    let zero = [Lanes::<S, T>::splat(simd, T::ZERO); NR];
-    let pair = |x: Option<(&[T], &[T])>| match x {
-        Some((a, b)) => (load::<S, T, NR>(simd, a), load::<S, T, NR>(simd, b)),
-        None => (zero, zero),
-    };
-    let (slope, base) = pair(options.alibi);
-    let (low, high) = pair(options.limits);
-    let mut m = load::<S, T, NR>(simd, maximum);
-    let mut index = T::from_f64(options.first as f64);
+    let hidden = V::splat(simd, V::Element::NEG_INFINITY);
+    let zero = [V::splat(simd, V::Element::ZERO); NR];
+    let (mut slope, mut base, mut low, mut high) = (zero, zero, zero, zero);
+    if let Some((a, b)) = options.alibi {
+        (slope, base) = (load::<S, V, NR>(simd, a), load::<S, V, NR>(simd, b));
+    }
+    if let Some((a, b)) = options.limits {
+        (low, high) = (load::<S, V, NR>(simd, a), load::<S, V, NR>(simd, b));
+    }
+    let mut m = load::<S, V, NR>(simd, maximum);
+    let mut index = V::Element::from_f64(options.first as f64);
     for (key, row) in s.chunks_exact_mut(width).enumerate() {
-        let at = Lanes::<S, T>::splat(simd, index);
-        index += T::ONE;
+        let at = V::splat(simd, index);
+        index += V::Element::ONE;
         for j in 0..NR {
             let cell = &mut row[j * lanes..(j + 1) * lanes];
-            let mut x = Lanes::<S, T>::from_slice(simd, cell);
+            let mut x = V::from_slice(simd, cell);
             if let Some(softcap) = options.softcap {
                 x = tanh(simd, x) * softcap;
             }
@@ -180,8 +181,7 @@ pub(super) fn adjust<S: Simd, T: Real, const NR: usize>(
                 x -= slope[j] * (base[j] - at).abs();
             }
             if let Some(addend) = options.addend {
-                let add =
-                    Lanes::<S, T>::from_slice(simd, &addend[key * width + j * lanes..][..lanes]);
+                let add = V::from_slice(simd, &addend[key * width + j * lanes..][..lanes]);
                 x = add.simd_eq(hidden).select(hidden, x + add);
             }
             if options.limits.is_some() {
@@ -191,5 +191,5 @@ pub(super) fn adjust<S: Simd, T: Real, const NR: usize>(
             x.store_slice(cell);
         }
     }
-    super::softmax::store::<S, T, NR>(m, maximum);
+    super::softmax::store::<S, V, NR>(m, maximum);
 }

@@ -9,23 +9,23 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use crate::simd::math::exp2;
-use crate::simd::{Lanes, Real};
+use crate::simd::{Float, Lanes, Real};
 
 /// The vectors of one row of a panel.
 #[inline(always)]
-pub(super) fn load<S: Simd, T: Real, const NR: usize>(simd: S, row: &[T]) -> [Lanes<S, T>; NR] {
-    let lanes = Lanes::<S, T>::LEN;
-    let mut x = [Lanes::<S, T>::splat(simd, T::ZERO); NR];
+pub(super) fn load<S: Simd, V: Float<S>, const NR: usize>(simd: S, row: &[V::Element]) -> [V; NR] {
+    let lanes = V::LEN;
+    let mut x = [V::splat(simd, V::Element::ZERO); NR];
     for j in 0..NR {
-        x[j] = Lanes::<S, T>::from_slice(simd, &row[j * lanes..(j + 1) * lanes]);
+        x[j] = V::from_slice(simd, &row[j * lanes..(j + 1) * lanes]);
     }
     x
 }
 
 /// Writes the vectors of one row of a panel.
 #[inline(always)]
-pub(super) fn store<S: Simd, T: Real, const NR: usize>(x: [Lanes<S, T>; NR], row: &mut [T]) {
-    let lanes = Lanes::<S, T>::LEN;
+pub(super) fn store<S: Simd, V: Float<S>, const NR: usize>(x: [V; NR], row: &mut [V::Element]) {
+    let lanes = V::LEN;
     for j in 0..NR {
         x[j].store_slice(&mut row[j * lanes..(j + 1) * lanes]);
     }
@@ -33,50 +33,50 @@ pub(super) fn store<S: Simd, T: Real, const NR: usize>(x: [Lanes<S, T>; NR], row
 
 /// `m` where it is a number that scores can be measured from, 0 where nothing was visible yet.
 #[inline(always)]
-pub(super) fn origin<S: Simd, T: Real>(simd: S, m: Lanes<S, T>) -> Lanes<S, T> {
-    let nothing = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
+pub(super) fn origin<S: Simd, V: Float<S>>(simd: S, m: V) -> V {
+    let nothing = V::splat(simd, V::Element::NEG_INFINITY);
     m.simd_eq(nothing)
-        .select(Lanes::<S, T>::splat(simd, T::ZERO), m)
+        .select(V::splat(simd, V::Element::ZERO), m)
 }
 
 /// Takes a block of scores into `m` and `l`, turns the scores into probabilities and leaves in
 /// `alpha` what earlier sums have to be multiplied by. `alpha` holds the block's maximum at entry.
 #[simd]
 #[inline(never)]
-pub(super) fn exponentials<S: Simd, T: Real, const NR: usize>(
+pub(super) fn exponentials<S: Simd, V: Float<S>, const NR: usize>(
     simd: S,
-    s: &mut [T],
-    m: &mut [T],
-    l: &mut [T],
-    alpha: &mut [T],
+    s: &mut [V::Element],
+    m: &mut [V::Element],
+    l: &mut [V::Element],
+    alpha: &mut [V::Element],
 ) {
-    let lanes = Lanes::<S, T>::LEN;
-    let zero = Lanes::<S, T>::splat(simd, T::ZERO);
-    let before = load::<S, T, NR>(simd, m);
-    let mut after = load::<S, T, NR>(simd, alpha);
+    let lanes = V::LEN;
+    let zero = V::splat(simd, V::Element::ZERO);
+    let before = load::<S, V, NR>(simd, m);
+    let mut after = load::<S, V, NR>(simd, alpha);
     let mut from = [zero; NR];
     let mut factor = [zero; NR];
     let mut sum = [zero; NR];
     for j in 0..NR {
         after[j] = before[j].max(after[j]);
-        from[j] = origin::<S, T>(simd, after[j]);
+        from[j] = origin::<S, V>(simd, after[j]);
         factor[j] = exp2(simd, before[j] - from[j]);
     }
     for row in s.chunks_exact_mut(NR * lanes) {
         for j in 0..NR {
             let cell = &mut row[j * lanes..(j + 1) * lanes];
-            let p = exp2(simd, Lanes::<S, T>::from_slice(simd, cell) - from[j]);
+            let p = exp2(simd, V::from_slice(simd, cell) - from[j]);
             sum[j] += p;
             p.store_slice(cell);
         }
     }
-    let old = load::<S, T, NR>(simd, l);
+    let old = load::<S, V, NR>(simd, l);
     for j in 0..NR {
         sum[j] = old[j].mul_add(factor[j], sum[j]);
     }
-    store::<S, T, NR>(after, m);
-    store::<S, T, NR>(sum, l);
-    store::<S, T, NR>(factor, alpha);
+    store::<S, V, NR>(after, m);
+    store::<S, V, NR>(sum, l);
+    store::<S, V, NR>(factor, alpha);
 }
 
 /// One panel's state: largest score, denominator, and the sums `acc[column][lane]`.
@@ -106,24 +106,37 @@ pub(super) fn merge<S: Simd, T: Real>(simd: S, total: &mut State<'_, T>, part: &
         let m0 = Lanes::<S, T>::from_slice(simd, &total.m[lane.clone()]);
         let m1 = Lanes::<S, T>::from_slice(simd, &part.m[lane.clone()]);
         let m = m0.max(m1);
-        let from = origin::<S, T>(simd, m);
+        let from = origin::<S, Lanes<S, T>>(simd, m);
         let (a, b) = (exp2(simd, m0 - from), exp2(simd, m1 - from));
-        let add = |x: &mut [T], y: &[T]| {
-            let y = Lanes::<S, T>::from_slice(simd, y) * b;
-            Lanes::<S, T>::from_slice(simd, x)
-                .mul_add(a, y)
-                .store_slice(x);
-        };
-        add(&mut total.l[lane.clone()], &part.l[lane.clone()]);
+        add::<S, Lanes<S, T>>(
+            simd,
+            &mut total.l[lane.clone()],
+            a,
+            &part.l[lane.clone()],
+            b,
+        );
         m.store_slice(&mut total.m[lane.clone()]);
         for (x, y) in total
             .acc
             .chunks_exact_mut(width)
             .zip(part.acc.chunks_exact(width))
         {
-            add(&mut x[lane.clone()], &y[lane.clone()]);
+            add::<S, Lanes<S, T>>(simd, &mut x[lane.clone()], a, &y[lane.clone()], b);
         }
     }
+}
+
+/// `x = x·a + y·b`.
+#[inline(always)]
+pub(super) fn add<S: Simd, V: Float<S>>(
+    simd: S,
+    x: &mut [V::Element],
+    a: V,
+    y: &[V::Element],
+    b: V,
+) {
+    let later = V::from_slice(simd, y) * b;
+    V::from_slice(simd, x).mul_add(a, later).store_slice(x);
 }
 
 /// Lets a sink (a base-2 logit a lane) into the denominator; `factor` becomes what `acc` has to be
@@ -147,7 +160,7 @@ pub(super) fn close<S: Simd, T: Real>(
             let m0 = Lanes::<S, T>::from_slice(simd, &state.m[lane.clone()]);
             let sink = Lanes::<S, T>::from_slice(simd, &sinks[lane.clone()]);
             let m = m0.max(sink);
-            let from = origin::<S, T>(simd, m);
+            let from = origin::<S, Lanes<S, T>>(simd, m);
             share = exp2(simd, m0 - from);
             l = l.mul_add(share, exp2(simd, sink - from));
             m.store_slice(&mut state.m[lane.clone()]);

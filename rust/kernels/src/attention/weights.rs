@@ -95,9 +95,23 @@ fn fill<S: Simd, T: Real>(
             }
             let keys = start..any.end.min(start + KEYS);
             let (seen, _) = if lane.width == Lanes::<S, T>::LEN {
-                tile.scores::<S, 1>(simd, panel.query, &mut shared, &lane, &keys)
+                tile.scores::<S, Lanes<S, T>, 1>(
+                    simd,
+                    panel.query,
+                    &mut shared,
+                    &lane,
+                    &keys,
+                    false,
+                )
             } else {
-                tile.scores::<S, NR>(simd, panel.query, &mut shared, &lane, &keys)
+                tile.scores::<S, Lanes<S, T>, NR>(
+                    simd,
+                    panel.query,
+                    &mut shared,
+                    &lane,
+                    &keys,
+                    false,
+                )
             };
             let s = &mut shared.s[..seen.len() * lane.width];
             for from in (0..rows).step_by(block) {

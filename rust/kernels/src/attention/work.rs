@@ -95,6 +95,14 @@ impl Layout {
         }
     }
 
+    /// With one state a panel, whatever the number of keys.
+    pub(super) fn unchunked(self) -> Self {
+        Self {
+            chunked: false,
+            ..self
+        }
+    }
+
     fn state(&self) -> usize {
         (2 + self.columns) * self.width
     }

@@ -10,27 +10,35 @@
 
 use fearless_simd::prelude::*;
 
-use crate::simd::{Lanes, Real};
+use crate::simd::{Float, Real};
 use crate::view::Plane;
 
-/// Calls `$body` over `0..$count` with tiles of 6 and 5 rows, which add up to any count from 20 on,
-/// or of 4, 2 and 1 where it is less: chains of fewer accumulators wait for each other.
+/// Calls `$body` over `0..$count` in tiles of `$rows` rows: with two vectors in a panel of 6 and 5,
+/// which add up to any count from 20 on; with one of 8; of 4, 2 and 1 where that is more than is
+/// left. Fewer accumulators would wait for each other.
 #[macro_export]
 macro_rules! for_tiles {
-    ($count:expr, |$first:ident, $rows:ident| $body:expr) => {{
+    ($vectors:expr, $count:expr, |$first:ident, $rows:ident| $body:expr) => {{
         let count: usize = $count;
-        let fives = if count < 20 { 0 } else { (6 - count % 6) % 6 };
-        let sixes = (count - 5 * fives) / 6;
         let mut $first = 0;
-        for _ in 0..sixes {
-            const $rows: usize = 6;
-            $body;
-            $first += 6;
-        }
-        for _ in 0..fives {
-            const $rows: usize = 5;
-            $body;
-            $first += 5;
+        if $vectors == 1 {
+            while $first + 8 <= count {
+                const $rows: usize = 8;
+                $body;
+                $first += 8;
+            }
+        } else {
+            let fives = if count < 20 { 0 } else { (6 - count % 6) % 6 };
+            for _ in 0..(count - 5 * fives) / 6 {
+                const $rows: usize = 6;
+                $body;
+                $first += 6;
+            }
+            for _ in 0..fives {
+                const $rows: usize = 5;
+                $body;
+                $first += 5;
+            }
         }
         if $first + 4 <= count {
             const $rows: usize = 4;
@@ -51,26 +59,26 @@ macro_rules! for_tiles {
 
 /// `acc[i][j] = Σ_k a[first + i][k] · panel[k][j]`, k along the rows of `a`.
 #[inline(always)]
-pub fn rows<S: Simd, T: Real, const M: usize, const NR: usize>(
+pub fn rows<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     simd: S,
-    a: Plane<'_, T>,
+    a: Plane<'_, V::Element>,
     first: usize,
-    panel: &[T],
-) -> [[Lanes<S, T>; NR]; M] {
-    let lanes = Lanes::<S, T>::LEN;
+    panel: &[V::Element],
+) -> [[V; NR]; M] {
+    let lanes = V::LEN;
     let depth = panel.len() / (NR * lanes);
-    let mut acc = [[Lanes::<S, T>::splat(simd, T::ZERO); NR]; M];
+    let mut acc = [[V::splat(simd, V::Element::ZERO); NR]; M];
     let mut row = [&panel[..0]; M];
     for i in 0..M {
         row[i] = &a.row(first + i)[..depth];
     }
     for (k, chunk) in panel.chunks_exact(NR * lanes).enumerate() {
-        let mut b = [Lanes::<S, T>::splat(simd, T::ZERO); NR];
+        let mut b = [V::splat(simd, V::Element::ZERO); NR];
         for j in 0..NR {
-            b[j] = Lanes::<S, T>::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
+            b[j] = V::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
         }
         for i in 0..M {
-            let a = Lanes::<S, T>::splat(simd, row[i][k]);
+            let a = V::splat(simd, row[i][k]);
             for j in 0..NR {
                 acc[i][j] = a.mul_add(b[j], acc[i][j]);
             }
@@ -81,26 +89,26 @@ pub fn rows<S: Simd, T: Real, const M: usize, const NR: usize>(
 
 /// `acc[i][j] = Σ_k b[first_row + k][first + i] · panel[k][j]`, k along the rows of `b`.
 #[inline(always)]
-pub fn columns<S: Simd, T: Real, const M: usize, const NR: usize>(
+pub fn columns<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     simd: S,
-    b: Plane<'_, T>,
+    b: Plane<'_, V::Element>,
     first_row: usize,
     first: usize,
-    panel: &[T],
-) -> [[Lanes<S, T>; NR]; M] {
-    let lanes = Lanes::<S, T>::LEN;
-    let mut acc = [[Lanes::<S, T>::splat(simd, T::ZERO); NR]; M];
+    panel: &[V::Element],
+) -> [[V; NR]; M] {
+    let lanes = V::LEN;
+    let mut acc = [[V::splat(simd, V::Element::ZERO); NR]; M];
     for (k, chunk) in panel.chunks_exact(NR * lanes).enumerate() {
-        let row: &[T; M] = match b.row(first_row + k)[first..].first_chunk() {
+        let row: &[V::Element; M] = match b.row(first_row + k)[first..].first_chunk() {
             Some(row) => row,
             None => unreachable!("a tile ends within its columns"),
         };
-        let mut p = [Lanes::<S, T>::splat(simd, T::ZERO); NR];
+        let mut p = [V::splat(simd, V::Element::ZERO); NR];
         for j in 0..NR {
-            p[j] = Lanes::<S, T>::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
+            p[j] = V::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
         }
         for i in 0..M {
-            let value = Lanes::<S, T>::splat(simd, row[i]);
+            let value = V::splat(simd, row[i]);
             for j in 0..NR {
                 acc[i][j] = value.mul_add(p[j], acc[i][j]);
             }
@@ -111,22 +119,22 @@ pub fn columns<S: Simd, T: Real, const M: usize, const NR: usize>(
 
 /// [`columns`], but where the panel holds −0 nothing is added, even if b is infinite or NaN.
 #[inline(always)]
-pub fn marked_columns<S: Simd, T: Real, const M: usize, const NR: usize>(
+pub fn marked_columns<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     simd: S,
-    b: Plane<'_, T>,
+    b: Plane<'_, V::Element>,
     first_row: usize,
     first: usize,
-    panel: &[T],
-) -> [[Lanes<S, T>; NR]; M] {
-    let lanes = Lanes::<S, T>::LEN;
-    let zero = Lanes::<S, T>::splat(simd, T::ZERO);
+    panel: &[V::Element],
+) -> [[V; NR]; M] {
+    let lanes = V::LEN;
+    let zero = V::splat(simd, V::Element::ZERO);
     let mut acc = [[zero; NR]; M];
     for (k, chunk) in panel.chunks_exact(NR * lanes).enumerate() {
         for j in 0..NR {
-            let p = Lanes::<S, T>::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
-            let marked = (Lanes::<S, T>::splat(simd, T::ONE) / p).simd_eq(T::NEG_INFINITY);
+            let p = V::from_slice(simd, &chunk[j * lanes..(j + 1) * lanes]);
+            let marked = (V::splat(simd, V::Element::ONE) / p).simd_eq(V::Element::NEG_INFINITY);
             for i in 0..M {
-                let value = Lanes::<S, T>::splat(simd, b.row(first_row + k)[first + i]);
+                let value = V::splat(simd, b.row(first_row + k)[first + i]);
                 acc[i][j] = marked.select(zero, value).mul_add(p, acc[i][j]);
             }
         }

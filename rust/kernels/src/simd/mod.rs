@@ -48,6 +48,11 @@ pub fn level(name: &str) -> Result<Level, Error> {
 /// The vector of `T` that level `S` is fastest with.
 pub type Lanes<S, T> = <T as SimdFloatElement>::Native<S>;
 
+/// Lanes of a [`Real`]: [`Lanes`], or a narrower or wider vector of the same kind.
+pub trait Float<S: Simd>: SimdFloat<S, Element: Real> {}
+
+impl<S: Simd, V: SimdFloat<S, Element: Real>> Float<S> for V {}
+
 /// A float type that kernels compute in, with the constants that its functions need.
 pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
     /// 64 bytes of lanes on every level. A sum over these has one order everywhere, which a sum
