@@ -101,6 +101,34 @@ def test_few_queries_over_many_keys_are_right(engine, group, queries):
         assert_right(case, *case.run(return_lse=True))
 
 
+def equal_values(keys, dtype):
+    """Every key has the same values, and the same weight."""
+    value = np.random.default_rng(keys).standard_normal((1, 512)).astype(dtype)
+    query, key = np.zeros((1, 16, 3), dtype), np.zeros((1, keys, 3), dtype)
+    return Case(query, key, np.broadcast_to(value, (1, keys, 512)), {})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("keys", [1, 8, 16, 32])
+def test_few_equal_values_are_right(engine, keys, dtype):
+    case = equal_values(keys, dtype)
+    assert_right(case, *case.run(return_lse=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("keys", [64, 256, 300, 2048, 5000])
+def test_many_equal_values_are_off_by_no_more_than_a_chain_of_256(engine, keys, dtype):
+    """Equal numbers added one after the other all round the same way: n/4 units for a chain of n.
+
+    A block of keys is a chain of 256, blocks and chunks of blocks add a few. Sums of different
+    numbers keep the bound of `bounds.py`, for the errors cancel; these exceed it from 64 keys on.
+    """
+    case = equal_values(keys, dtype)
+    value = case.value[:, :1].astype(np.longdouble)
+    error = np.abs(case.run() - value) / np.abs(value)
+    assert error.max() <= (256 / 4 + 8) * np.finfo(dtype).eps / 2
+
+
 def test_scores_far_from_zero_do_not_overflow(engine):
     """exp(1000) is infinite in every dtype; the largest score must be subtracted first."""
     query = np.full((1, 1, 5, 4), 1000, np.float32)
