@@ -39,6 +39,8 @@ def markdown(record: Record | None) -> str:
         f"{record.date[:10]}, {record.machine['cpu']}, {record.threads} threads, "
         f"level {record.level}; {versions}."
     )
+    if record.disturbance:
+        conditions += f" {record.disturbance}."
     return "\n".join(
         [
             conditions,

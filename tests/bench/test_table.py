@@ -39,6 +39,11 @@ def test_table_states_conditions_and_figures(script):
     )
 
 
+def test_disturbed_record_says_so(script):
+    record = a_record(a_case(), disturbance="Other programs use 60%")
+    assert "numfuse 0.1.0. Other programs use 60%." in script.markdown(record)
+
+
 def test_newest_is_by_the_date_inside(script, tmp_path):
     a_record(a_case(), date="2026-02-02T00:00:00+00:00").write(tmp_path / "a.json")
     a_record(a_case(), date="2026-03-03T00:00:00+00:00").write(tmp_path / "b.json")

@@ -7,6 +7,7 @@
 `contest`         the method: own processes, exclusive turns, alternating rounds, right before fast
 `process`         the parent's end of a child process; `child` is the child's end
 `contestant`      what a contestant's child does: prepares, answers, takes timed turns
+`machine`         what it is, and whether others use it too
 `record`          what was measured, as JSON, and the medians and quartiles that follow from it
 `report`          the table and the progress; `chart` is the picture; `run` is the whole command
 ================  ==================================================================================

@@ -102,6 +102,7 @@ class Record:
     contestants: dict[str, str]
     cases: list[CaseRecord] = field(default_factory=list)
     complete: bool = False
+    disturbance: str | None = None
 
     def conditions(self) -> dict[str, Any]:
         """Return all that has to be the same for two runs to be one."""

@@ -1,6 +1,5 @@
 """The whole command: choose, compete, keep, show."""
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numfuse
 
-from . import cases, chart, peers
+from . import cases, chart, machine, peers
 from .contest import Crew, Method, compete, crew
 from .process import ChildError
 from .record import FILE_NAME, Record
@@ -69,6 +68,9 @@ def run(options: Options) -> int:
         if versions is None:
             return 1
         record = _new_record(options, method, contestants, versions)
+        record.disturbance = machine.disturbance()
+        if record.disturbance:
+            reporter.line(record.disturbance)
         if options.resume and path.exists():
             record = _resumed(record, path, reporter)
         with reporter.progress(len(chosen)) as progress:
@@ -127,11 +129,7 @@ def _new_record(
 ) -> Record:
     return Record(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine={
-            "cpu": _cpu_name(),
-            "cpus": str(os.cpu_count()),
-            "system": f"{platform.system()} {platform.machine()}",
-        },
+        machine=machine.describe(),
         level=versions.pop("level", "none"),
         versions={"python": platform.python_version()} | versions,
         threads=method.threads,
@@ -140,16 +138,6 @@ def _new_record(
         quick=options.quick,
         contestants={contestant.name: contestant.title for contestant in contestants},
     )
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _resumed(record: Record, path: Path, reporter: Reporter) -> Record:
