@@ -27,6 +27,7 @@ use super::work::{Layout, Work};
 use crate::Context;
 use crate::error::Error;
 use crate::gemm::panel::{Block, MOST, transpose};
+use crate::gemm::tile::chain;
 use crate::scratch::Scratch;
 use crate::simd::math::exp2;
 use crate::simd::{Float, Lanes, Real, prefetch};
@@ -268,7 +269,14 @@ pub(super) fn scores<S: Simd, T: Real>(
             }
         }
         start += G * block;
+        let mut total = [zero; G];
         for d in (0..full).step_by(block) {
+            if d % chain::<S>() == 0 && d > 0 {
+                for g in 0..G {
+                    total[g] += acc[g];
+                    acc[g] = zero;
+                }
+            }
             let q = &query[d * block..(d + block) * block];
             for g in 0..G {
                 let mut k = [zero; MOST];
@@ -282,6 +290,12 @@ pub(super) fn scores<S: Simd, T: Real>(
             }
         }
         for d in full..depth {
+            if d % chain::<S>() == 0 && d > 0 {
+                for g in 0..G {
+                    total[g] += acc[g];
+                    acc[g] = zero;
+                }
+            }
             for g in 0..G {
                 let mut k = [T::ZERO; MOST];
                 for i in 0..block {
@@ -290,6 +304,9 @@ pub(super) fn scores<S: Simd, T: Real>(
                 let k = Block::<S, T>::from_slice(simd, &k[..block]);
                 acc[g] = k.mul_add(Block::<S, T>::splat(simd, query[d * block]), acc[g]);
             }
+        }
+        for g in 0..G {
+            acc[g] += total[g];
         }
         for g in 0..G {
             let left = (s.len() / block).saturating_sub(g * block).min(block);

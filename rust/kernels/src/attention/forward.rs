@@ -566,19 +566,35 @@ fn scores<S: Simd, V: Float<S>, const N: usize>(
     let lanes = V::LEN;
     let width = N * lanes;
     let mut m = [V::splat(simd, V::Element::NEG_INFINITY); N];
-    for_tiles!(N, s.len() / width, |t, M| {
-        if let Some(values) = fetch {
-            (0..M).for_each(|i| prefetch(values.row(first + t + i)));
-        }
-        let acc = tile::rows::<S, V, M, N>(simd, keys, first + t, query);
-        let out = &mut s[t * width..(t + M) * width];
-        for i in 0..M {
-            for j in 0..N {
-                acc[i][j].store_slice(&mut out[i * width + j * lanes..][..lanes]);
-                m[j] = m[j].max(acc[i][j]);
+    let chain = tile::chain::<S>() * width;
+    let mut start = 0;
+    for part in query.chunks(chain) {
+        let last = start + part.len() == query.len();
+        for_tiles!(N, s.len() / width, |t, M| {
+            if let (Some(values), 0) = (fetch, start) {
+                (0..M).for_each(|i| prefetch(values.row(first + t + i)));
             }
-        }
-    });
+            let mut acc = tile::rows::<S, V, M, N>(simd, keys, first + t, start / width, part);
+            let out = &mut s[t * width..(t + M) * width];
+            for i in 0..M {
+                for j in 0..N {
+                    let cell = &mut out[i * width + j * lanes..][..lanes];
+                    if start > 0 {
+                        acc[i][j] += V::from_slice(simd, cell);
+                    }
+                    acc[i][j].store_slice(cell);
+                    if last {
+                        m[j] = m[j].max(acc[i][j]);
+                    }
+                }
+            }
+        });
+        start += part.len();
+    }
+    if query.is_empty() {
+        s.fill(V::Element::ZERO);
+        m = [V::splat(simd, V::Element::ZERO); N];
+    }
     if let Some(maximum) = maximum {
         let before = load::<S, V, N>(simd, maximum);
         for j in 0..N {

@@ -13,6 +13,14 @@ use fearless_simd::prelude::*;
 use crate::simd::{Float, Real};
 use crate::view::Plane;
 
+/// Terms of one chain of multiply-adds; a longer product is a sum of such chains. The error of one
+/// long chain would outgrow that of the blocked product that it is measured against, sooner where a
+/// multiply-add is rounded twice.
+pub const fn chain<S: Simd>() -> usize {
+    let fused = !cfg!(any(target_arch = "x86", target_arch = "x86_64")) || S::f32s::LEN > 4;
+    if fused { 128 } else { 64 }
+}
+
 /// Calls `$body` over `0..$count` in tiles of `$rows` rows: with two vectors in a panel of 6 and 5,
 /// which add up to any count from 20 on; with one of 8; of 4, 2 and 1 where that is more than is
 /// left. Fewer accumulators would wait for each other.
@@ -57,12 +65,13 @@ macro_rules! for_tiles {
     }};
 }
 
-/// `acc[i][j] = Σ_k a[first + i][k] · panel[k][j]`, k along the rows of `a`.
+/// `acc[i][j] = Σ_k a[first + i][start + k] · panel[k][j]`, k along the rows of `a`.
 #[inline(always)]
 pub fn rows<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     simd: S,
     a: Plane<'_, V::Element>,
     first: usize,
+    start: usize,
     panel: &[V::Element],
 ) -> [[V; NR]; M] {
     let lanes = V::LEN;
@@ -70,7 +79,7 @@ pub fn rows<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     let mut acc = [[V::splat(simd, V::Element::ZERO); NR]; M];
     let mut row = [&panel[..0]; M];
     for i in 0..M {
-        row[i] = &a.row(first + i)[..depth];
+        row[i] = &a.row(first + i)[start..start + depth];
     }
     for (k, chunk) in panel.chunks_exact(NR * lanes).enumerate() {
         let mut b = [V::splat(simd, V::Element::ZERO); NR];
