@@ -107,7 +107,8 @@ pub(super) fn run<S: Simd, T: Real>(
             let mut done = done.take(turn.tile);
             let (m, rest) = done.row(0).split_at_mut(width);
             let (l, acc) = rest.split_at_mut(width);
-            let state = work.panel(0, width).0.chunk;
+            let (mut panel, _) = work.panel(0, width);
+            let state = panel.chunk();
             m.copy_from_slice(state.m);
             l.copy_from_slice(state.l);
             acc.copy_from_slice(&state.acc[..acc.len()]);
@@ -117,10 +118,11 @@ pub(super) fn run<S: Simd, T: Real>(
     threads::run(context, groups, &|turn: Turn<'_>| {
         let (mut buffer, tile) = (scratch.lock(turn.worker), whole(turn.tile));
         let mut work = layout.cut(&mut buffer);
-        let mut state = work.panel(0, width).0.chunk;
-        state.clear();
+        let (mut panel, _) = work.panel(0, width);
+        panel.clear();
+        let state = panel.chunk();
         for part in parts[turn.tile * chunks * part..][..chunks * part].chunks_exact(part) {
-            add_part(simd, &mut state, part, rows);
+            add_part(simd, state, part, rows);
         }
         let lse = lse.as_ref().map(|lse| lse.take(turn.tile));
         finish(simd, &tile, &lane, &mut work, &mut out.take(turn.tile), lse);
@@ -150,7 +152,7 @@ fn attend<S: Simd, T: Real>(
     };
     let (mut panel, _) = work.panel(0, lane.width);
     // As in forward: 0 · ∞ of a hidden value is taken out by a careful sweep.
-    if hidden && panel.chunk.acc.iter().any(|x| *x - *x != T::ZERO) {
+    if hidden && panel.chunk().acc.iter().any(|x| *x - *x != T::ZERO) {
         panel.clear();
         return sweep(simd, tile, lane, work, keys, turn, true).is_some();
     }
@@ -199,13 +201,13 @@ fn take<S: Simd, V: Float<S>, const N: usize>(
     next: Range<usize>,
     careful: bool,
 ) -> bool {
-    let (panel, mut shared) = work.panel(0, lane.width);
+    let (mut panel, mut shared) = work.panel(0, lane.width);
     let (seen, hidden) = tile.scores::<S, V, N>(simd, panel.query, &mut shared, lane, &keys, true);
     if seen.is_empty() {
         return hidden;
     }
     let s = &mut shared.s[..seen.len() * lane.width];
-    let State { m, l, acc } = panel.chunk;
+    let State { m, l, acc } = panel.chunk();
     exponentials::<S, V, N>(simd, s, m, l, shared.alpha);
     if careful {
         tile.mark(lane, seen.start, s);
@@ -472,7 +474,8 @@ fn finish<S: Simd, T: Real>(
     out: &mut Rows<'_, T>,
     mut lse: Option<Rows<'_, T>>,
 ) {
-    let part = work.panel(0, lane.width).0.chunk;
+    let (mut panel, _) = work.panel(0, lane.width);
+    let part = panel.chunk();
     let rows = lane.rows.len();
     let (mut m, mut l) = ([T::NEG_INFINITY; LANES], [T::ZERO; LANES]);
     let (mut sinks, mut factor) = ([T::ZERO; LANES], [T::ZERO; LANES]);

@@ -28,7 +28,7 @@ use super::mask::{Adjust, addend, adjust, limits};
 use super::problem::{Problem, Sizes};
 use super::queries::{Queries, Row};
 use super::softmax::{State, close, exponentials, load, merge, store};
-use super::work::{Layout, Panel, Shared, Work};
+use super::work::{Layout, MOST, Shared, Work};
 use crate::error::Error;
 use crate::gemm::panel::{self, Block};
 use crate::gemm::tile;
@@ -247,7 +247,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
             pack(simd, self, lane, scale, panel.query);
             panel.clear();
         }
-        let mut hidden = [false; TILE];
+        let mut hidden = [false; MOST];
         let all = 0..self.panels::<S>().count();
         if !self.sweep(simd, work, turn, all, &mut hidden, false) {
             return false;
@@ -273,7 +273,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         work: &mut Work<'_, T>,
         turn: &Turn<'_>,
         chosen: Range<usize>,
-        hidden: &mut [bool; TILE],
+        hidden: &mut [bool; MOST],
         careful: bool,
     ) -> bool {
         let width = NR * Lanes::<S, T>::LEN;
@@ -299,16 +299,8 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
                 }
             }
             for Lane { index, width, .. } in panels() {
-                let (
-                    Panel {
-                        mut chunk, total, ..
-                    },
-                    _,
-                ) = work.panel(index, width);
-                if let Some(mut total) = total {
-                    merge(simd, &mut total, &chunk);
-                    chunk.clear();
-                }
+                let (mut panel, _) = work.panel(index, width);
+                panel.close_chunk(|total, chunk| merge(simd, total, chunk));
             }
         }
         true
@@ -337,12 +329,18 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
         }
         let s = &mut shared.s[..seen.len() * lane.width];
         let State { m, l, acc } = panel.chunk;
+        let fresh = std::mem::take(panel.fresh);
+        if fresh {
+            m.fill(T::NEG_INFINITY);
+            l.fill(T::ZERO);
+        }
         exponentials::<S, Lanes<S, T>, N>(simd, s, m, l, shared.alpha);
+        let alpha = (!fresh).then_some(&*shared.alpha);
         if careful {
             self.mark(&lane, seen.start, s);
-            values::<S, T, N, true>(simd, self.value, seen.start, s, shared.alpha, acc);
+            values::<S, T, N, true>(simd, self.value, seen.start, s, alpha, acc);
         } else {
-            values::<S, T, N, false>(simd, self.value, seen.start, s, shared.alpha, acc);
+            values::<S, T, N, false>(simd, self.value, seen.start, s, alpha, acc);
         }
         hidden
     }
@@ -502,15 +500,15 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
                     lse.row(first + lane)[0] = log_sum_exp(state.m[lane], state.l[lane]);
                 }
             }
-            let block = panel::block::<S, T>();
-            for lane in (0..rows).step_by(block) {
-                write(simd, state, shared.factor, lane, shared.strip);
-                for i in lane..rows.min(lane + block) {
-                    let columns = self.value.columns();
-                    let strip = &shared.strip[(i - lane) * columns..][..columns];
-                    out.row(first + i).copy_from_slice(strip);
-                }
-            }
+            write(
+                simd,
+                state,
+                shared.factor,
+                rows,
+                shared.strip,
+                &mut out,
+                first,
+            );
         }
     }
 }
@@ -605,7 +603,7 @@ fn scores<S: Simd, V: Float<S>, const N: usize>(
 }
 
 /// `acc = acc·α + pᵀ V` over consecutive keys, each sum fresh, so that its error does not grow with
-/// what came before. `CAREFUL`: a probability of −0 adds nothing, whatever its value holds.
+/// what came before; without α it is the first. `CAREFUL`: a probability of −0 adds nothing, whatever its value holds.
 #[simd]
 #[inline(never)]
 fn values<S: Simd, T: Real, const N: usize, const CAREFUL: bool>(
@@ -613,12 +611,16 @@ fn values<S: Simd, T: Real, const N: usize, const CAREFUL: bool>(
     values: Plane<'_, T>,
     first: usize,
     p: &[T],
-    alpha: &[T],
+    alpha: Option<&[T]>,
     acc: &mut [T],
 ) {
     let lanes = Lanes::<S, T>::LEN;
     let width = N * lanes;
-    let alpha = load::<S, Lanes<S, T>, N>(simd, alpha);
+    let fresh = alpha.is_none();
+    let alpha = match alpha {
+        Some(alpha) => load::<S, Lanes<S, T>, N>(simd, alpha),
+        None => [Lanes::<S, T>::splat(simd, T::ZERO); N],
+    };
     for_tiles!(N, acc.len() / width, |c, M| {
         let sum = if CAREFUL {
             tile::marked_columns::<S, Lanes<S, T>, M, N>(simd, values, first, c, p)
@@ -629,31 +631,43 @@ fn values<S: Simd, T: Real, const N: usize, const CAREFUL: bool>(
         for i in 0..M {
             for j in 0..N {
                 let cell = &mut out[i * width + j * lanes..][..lanes];
-                let old = Lanes::<S, T>::from_slice(simd, cell);
-                old.mul_add(alpha[j], sum[i][j]).store_slice(cell);
+                if fresh {
+                    sum[i][j].store_slice(cell);
+                } else {
+                    let old = Lanes::<S, T>::from_slice(simd, cell);
+                    old.mul_add(alpha[j], sum[i][j]).store_slice(cell);
+                }
             }
         }
     });
 }
 
-/// Output rows `lane..` of a panel, as many as a block has, into `strip`.
+/// Output rows of a panel, a block of them at a time by way of `strip`.
 #[simd]
 #[inline(never)]
 fn write<S: Simd, T: Real>(
     simd: S,
     state: &State<'_, T>,
     factor: &[T],
-    lane: usize,
+    rows: usize,
     strip: &mut [T],
+    out: &mut Rows<'_, T>,
+    first: usize,
 ) {
     let width = factor.len();
     let columns = state.acc.len() / width;
-    let strip = &mut strip[..panel::block::<S, T>() * columns];
-    panel::unpack(simd, state.acc, width, lane, columns, strip);
-    for (i, row) in strip.chunks_exact_mut(columns.max(1)).enumerate() {
-        for x in row {
-            // + 0 makes −0 the zero that a row gives that summed nothing.
-            *x = *x * factor[lane + i] + T::ZERO;
+    let block = panel::block::<S, T>();
+    let mut lane = 0;
+    while lane < rows {
+        panel::unpack(simd, state.acc, width, lane, columns, strip);
+        for i in 0..block.min(rows - lane) {
+            let factor = factor[lane + i];
+            let strip = &strip[i * columns..(i + 1) * columns];
+            for (out, x) in out.row(first + lane + i).iter_mut().zip(strip) {
+                // + 0 makes −0 the zero that a row gives that summed nothing.
+                *out = *x * factor + T::ZERO;
+            }
         }
+        lane += block;
     }
 }

@@ -41,12 +41,12 @@ impl Row {
 pub(super) struct Queries<'p, 'a, T> {
     problem: &'p Problem<'a, T>,
     item: Item,
-    /// First query head of the key head, counted over all items.
+    /// Head of the first of them, counted over all items.
     head: usize,
+    /// Index of the first of them among its head's queries.
+    first: usize,
     /// Queries of a head.
     queries: usize,
-    /// The first of them, counted from the first head's first query.
-    first: usize,
     count: usize,
 }
 
@@ -61,10 +61,22 @@ impl<'p, 'a, T: Real> Queries<'p, 'a, T> {
         Self {
             problem,
             item: problem.item(sizes, group / sizes.key_heads),
-            head: group * sizes.group,
+            head: group * sizes.group + range.start / sizes.queries,
+            first: range.start % sizes.queries,
             queries: sizes.queries,
-            first: range.start,
             count: range.len(),
+        }
+    }
+
+    /// Heads after the first one's, and index among the head's queries, of query `i` of these.
+    #[inline(always)]
+    fn place(&self, i: usize) -> (usize, usize) {
+        let at = self.first + i;
+        // A tile seldom has more than one head, and two divisions cost as much as packing a row.
+        if at < self.queries {
+            (0, at)
+        } else {
+            (at / self.queries, at % self.queries)
         }
     }
 
@@ -75,10 +87,7 @@ impl<'p, 'a, T: Real> Queries<'p, 'a, T> {
 
     /// Query `i` of these.
     pub(super) fn row(&self, i: usize) -> Row {
-        let (head, query) = (
-            (self.first + i) / self.queries,
-            (self.first + i) % self.queries,
-        );
+        let (head, query) = self.place(i);
         let position = (query as i64).saturating_add(self.item.offset);
         let span = self.problem.span(&self.item, position);
         Row {
@@ -98,10 +107,10 @@ impl<'p, 'a, T: Real> Queries<'p, 'a, T> {
     /// length; `None` if there are no such keys. Both ends of a span grow with the position, so
     /// that the lowest and the highest position tell.
     pub(super) fn spans(&self, range: Range<usize>) -> Option<(Span, Span)> {
-        let (from, to) = (self.first + range.start, self.first + range.end - 1);
-        let one_head = from / self.queries == to / self.queries;
+        let (from, to) = (self.place(range.start), self.place(range.end - 1));
+        let one_head = from.0 == to.0;
         let (low, high) = if one_head {
-            (from % self.queries, to % self.queries)
+            (from.1, to.1)
         } else {
             (0, self.queries - 1)
         };

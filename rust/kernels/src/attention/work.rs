@@ -4,6 +4,9 @@ use super::problem::{Problem, Sizes};
 use super::softmax::State;
 use crate::simd::Real;
 
+/// Most panels that a tile has.
+pub(super) const MOST: usize = 32;
+
 /// Sizes that the cuts go by.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
@@ -24,6 +27,7 @@ pub(super) struct Layout {
 pub(super) struct Work<'b, T> {
     shared: Shared<'b, T>,
     panels: &'b mut [T],
+    fresh: [bool; MOST],
     layout: Layout,
 }
 
@@ -55,6 +59,8 @@ pub(super) struct Panel<'b, T> {
     pub(super) query: &'b mut [T],
     /// State over the chunk of keys at hand.
     pub(super) chunk: State<'b, T>,
+    /// Whether `chunk` saw nothing yet: what its sums then hold is not looked at.
+    pub(super) fresh: &'b mut bool,
     /// State over the chunks before it, where there can be several.
     pub(super) total: Option<State<'b, T>>,
 }
@@ -62,14 +68,40 @@ pub(super) struct Panel<'b, T> {
 impl<'b, T: Real> Panel<'b, T> {
     /// Nothing seen yet.
     pub(super) fn clear(&mut self) {
-        self.chunk.clear();
+        *self.fresh = true;
         if let Some(total) = &mut self.total {
             total.clear();
         }
     }
 
+    /// Gives a chunk that saw nothing the state that says so.
+    fn settle(&mut self) {
+        if std::mem::take(self.fresh) {
+            self.chunk.clear();
+        }
+    }
+
+    /// The state over the chunk at hand.
+    pub(super) fn chunk(&mut self) -> &mut State<'b, T> {
+        self.settle();
+        &mut self.chunk
+    }
+
+    /// Moves the chunk at hand into the total, where there is one.
+    pub(super) fn close_chunk(&mut self, merge: impl FnOnce(&mut State<'b, T>, &State<'b, T>)) {
+        if let Some(total) = &mut self.total {
+            if !*self.fresh {
+                merge(total, &self.chunk);
+            }
+            *self.fresh = true;
+        }
+    }
+
     /// The state over all keys, after the last chunk.
     pub(super) fn result(&mut self) -> &mut State<'b, T> {
+        if self.total.is_none() {
+            self.settle();
+        }
         self.total.as_mut().unwrap_or(&mut self.chunk)
     }
 }
@@ -144,6 +176,7 @@ impl Layout {
         Work {
             shared,
             panels: take(rest, self.panel() * self.panels),
+            fresh: [true; MOST],
             layout: self,
         }
     }
@@ -179,6 +212,7 @@ impl<T: Real> Work<'_, T> {
             Panel {
                 query,
                 chunk,
+                fresh: &mut self.fresh[index],
                 total,
             },
             shared,
