@@ -12,7 +12,7 @@ use super::queries::Row;
 use super::softmax::load;
 use crate::gemm::panel;
 use crate::simd::math::tanh;
-use crate::simd::{Float, Real};
+use crate::simd::{Float, Lanes, Real};
 use std::ops::Range;
 
 /// Fills the addend tile for keys `first..end`; false if it hides all of them from all rows.
@@ -22,88 +22,128 @@ use std::ops::Range;
 pub(super) fn addend<S: Simd, T: Real>(
     simd: S,
     problem: &Problem<'_, T>,
-    rows: impl Iterator<Item = (usize, Row)>,
+    rows: impl Iterator<Item = (usize, Row)> + Clone,
     keys: Range<usize>,
     width: usize,
     tile: &mut [T],
     strip: &mut [T],
 ) -> bool {
     let block = panel::block::<S, T>();
+    // A mask of keys alone stands once for all queries of a head.
+    let mut ahead = rows.clone();
+    let once = ahead.next().is_some_and(|(_, row)| {
+        is_repeated(problem, row.head) && ahead.all(|(_, other)| other.head == row.head)
+    });
     let mut rows = rows;
     let mut visible = false;
     for first in (0..width).step_by(block) {
+        let mut lines: [&[T]; panel::MOST] = [&[]; panel::MOST];
         let mut filled = 0;
-        for line in strip.chunks_exact_mut(keys.len()).take(block) {
-            let Some((_, row)) = rows.next() else { break };
-            visible |= addend_row(problem, row, keys.clone(), line);
+        while filled < block {
+            let Some((lane, row)) = rows.next() else {
+                break;
+            };
+            if lane == 0 || !once {
+                let line = &mut strip[filled * keys.len()..(filled + 1) * keys.len()];
+                visible |= addend_row(simd, problem, row, keys.clone(), line);
+            }
             filled += 1;
         }
-        let mut lines: [&[T]; panel::MOST] = [&[]; panel::MOST];
-        for (line, strip) in lines
-            .iter_mut()
-            .zip(strip.chunks_exact(keys.len()))
-            .take(filled)
-        {
-            *line = strip;
+        for at in 0..filled {
+            let line = if once { 0 } else { at };
+            lines[at] = &strip[line * keys.len()..(line + 1) * keys.len()];
         }
         panel::pack_block(simd, lines, first, width, T::ONE, tile);
     }
     visible
 }
 
+/// Whether all queries of a head have the same mask and bias.
+fn is_repeated<T: Real>(problem: &Problem<'_, T>, head: usize) -> bool {
+    problem
+        .mask
+        .is_none_or(|mask| mask.plane(head).row_stride() == 0)
+        && problem
+            .bias
+            .is_none_or(|bias| bias.plane(head).row_stride() == 0)
+}
+
 /// One row's mask and bias over `keys`; false if all are hidden.
 #[inline(always)]
-pub(super) fn addend_row<T: Real>(
+fn addend_row<S: Simd, T: Real>(
+    simd: S,
     problem: &Problem<'_, T>,
     row: Row,
     keys: Range<usize>,
     line: &mut [T],
 ) -> bool {
-    match problem.bias.map(|bias| bias.plane(row.head)) {
-        Some(bias) if bias.row_is_unit() => {
-            let given = &bias.row(row.query)[keys.clone()];
-            line.iter_mut()
-                .zip(given)
-                .for_each(|(x, bias)| *x = in_base_two(*bias));
+    let choose = |shown: u8| if shown == 0 { T::NEG_INFINITY } else { T::ZERO };
+    match problem.mask.map(|mask| mask.plane(row.head)) {
+        Some(mask) if mask.row_is_unit() => {
+            for (x, shown) in line.iter_mut().zip(&mask.row(row.query)[keys.clone()]) {
+                *x = choose(*shown);
+            }
         }
-        Some(bias) => {
-            let at = |key| in_base_two(bias.get(row.query, key));
-            line.iter_mut()
-                .zip(keys.clone())
-                .for_each(|(x, key)| *x = at(key));
+        Some(mask) => {
+            for (x, key) in line.iter_mut().zip(keys.clone()) {
+                *x = choose(mask.get(row.query, key));
+            }
         }
         None => line.fill(T::ZERO),
     }
-    let hide = |(x, shown): (&mut T, u8)| {
-        *x = if shown == 0 { T::NEG_INFINITY } else { *x };
-    };
-    match problem.mask.map(|mask| mask.plane(row.head)) {
-        Some(mask) if mask.row_is_unit() => {
-            let given = &mask.row(row.query)[keys];
-            line.iter_mut().zip(given.iter().copied()).for_each(hide);
+    let lanes = Lanes::<S, T>::LEN;
+    let hidden = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
+    if let Some(bias) = problem.bias.map(|bias| bias.plane(row.head)) {
+        let given = bias
+            .row_is_unit()
+            .then(|| &bias.row(row.query)[keys.clone()]);
+        let mut start = 0;
+        // Selected with lanes: the masked store that a compiler may choose is slow on some CPUs.
+        for cell in line.chunks_exact_mut(lanes) {
+            let add = match given {
+                Some(given) => Lanes::<S, T>::from_slice(simd, &given[start..start + lanes]),
+                None => {
+                    let mut gathered = [T::ZERO; MOST_LANES];
+                    for i in 0..lanes {
+                        gathered[i] = bias.get(row.query, keys.start + start + i);
+                    }
+                    Lanes::<S, T>::from_slice(simd, &gathered[..lanes])
+                }
+            };
+            let shown = Lanes::<S, T>::from_slice(simd, cell);
+            let add = in_base_two(simd, add);
+            shown.simd_eq(hidden).select(hidden, add).store_slice(cell);
+            start += lanes;
         }
-        Some(mask) => {
-            let given = keys.map(|key| mask.get(row.query, key));
-            line.iter_mut().zip(given).for_each(hide);
+        for (x, key) in line[start..].iter_mut().zip(keys.start + start..) {
+            if *x == T::ZERO {
+                *x = in_base_two(simd, Lanes::<S, T>::splat(simd, bias.get(row.query, key)))[0];
+            }
         }
-        None => {}
     }
-    line.iter()
-        .fold(false, |any, x| any | (*x != T::NEG_INFINITY))
+    let mut seen = hidden.simd_ne(hidden);
+    let chunks = line.chunks_exact(lanes);
+    let mut visible = chunks.remainder().iter().any(|x| *x != T::NEG_INFINITY);
+    for cell in chunks {
+        seen |= Lanes::<S, T>::from_slice(simd, cell).simd_ne(hidden);
+    }
+    visible |= seen.any_true();
+    visible
 }
+
+/// Most lanes of one vector.
+const MOST_LANES: usize = 16;
 
 /// A bias times log₂ e. One that is finite stays so: the most negative number there is hides a key
 /// behind others, but of a row that holds nothing else it gives the mean.
 #[inline(always)]
-fn in_base_two<T: Real>(bias: T) -> T {
-    let scaled = bias * T::LOG2_E;
-    if scaled < -T::MAX && bias >= -T::MAX {
-        -T::MAX
-    } else if scaled > T::MAX && bias <= T::MAX {
-        T::MAX
-    } else {
-        scaled
-    }
+fn in_base_two<S: Simd, V: Float<S>>(simd: S, bias: V) -> V {
+    let most = V::splat(simd, V::Element::MAX);
+    let least = V::splat(simd, -V::Element::MAX);
+    let scaled = bias * V::Element::LOG2_E;
+    let under = scaled.simd_lt(least) & bias.simd_ge(least);
+    let over = most.simd_lt(scaled) & bias.simd_le(most);
+    under.select(least, over.select(most, scaled))
 }
 
 /// Each lane's first key and end, less `origin` and cut to `keys`, so that small integers are

@@ -99,7 +99,7 @@ impl<'p, 'a, T: Real> Queries<'p, 'a, T> {
     }
 
     /// Queries `range` of these, each with its lane.
-    pub(super) fn rows(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Row)> {
+    pub(super) fn rows(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Row)> + Clone {
         range.enumerate().map(|(lane, i)| (lane, self.row(i)))
     }
 
