@@ -4,7 +4,7 @@
 //! 2. `decode`: few queries a key head (one query, grouped heads): keys in the lanes.
 //!    Both give the same bits.
 //! 3. [`weights()`]: the matrix itself, for looking at.
-//! 4. [`naive`]: the formula in scalars, which tests compare with.
+//! 4. `naive`: the formula in scalars, which tests compare with.
 //!
 //! Beside them [`rotary`] turns queries and keys by their positions, and [`merge`] joins what was
 //! computed over parts of the keys.
@@ -13,10 +13,14 @@ mod decode;
 pub mod forward;
 mod mask;
 pub mod merge;
+#[cfg(test)]
+mod naive;
 mod problem;
 mod queries;
 pub mod rotary;
 mod softmax;
+#[cfg(test)]
+mod tests;
 pub mod weights;
 mod work;
 
