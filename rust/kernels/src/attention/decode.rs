@@ -382,17 +382,15 @@ fn strip<S: Simd, T: Real, const R: usize, const N: usize>(
     let zero = Lanes::<S, T>::splat(simd, T::ZERO);
     let mut sum = [[zero; N]; R];
     let mut rest = [T::ZERO; LANES];
-    let fetched = if c < sums.keys.columns() {
-        sums.next.len()
-    } else {
-        0
-    };
+    // Whole rows of the next keys, spread evenly over the passes: memory likes them in order.
+    let passes = columns.div_ceil(N * lanes);
+    let mut step = c / (N * lanes) * sums.seen.len();
     let mut i = 0;
     for p in sums.p.chunks_exact(sums.width) {
-        if i < fetched {
-            let row = &sums.keys.row(sums.next.start + i)[c..];
-            prefetch(&row[..row.len().min(N * lanes)]);
+        if step.is_multiple_of(passes) && step / passes < sums.next.len() {
+            prefetch(sums.keys.row(sums.next.start + step / passes));
         }
+        step += 1;
         let row = &sums.values.row(sums.seen.start + i)[c..c + width];
         i += 1;
         let mut v = [zero; N];

@@ -549,7 +549,7 @@ pub(super) fn pack<S: Simd, T: Real>(
 }
 
 /// Scores `s[key][lane]` of consecutive keys, and their maximum into `maximum`; the keys' rows of
-/// `fetch` are asked for meanwhile.
+/// `fetch`, and the keys two tiles on, are asked for meanwhile.
 #[simd]
 #[inline(never)]
 fn scores<S: Simd, V: Float<S>, const N: usize>(
@@ -570,7 +570,14 @@ fn scores<S: Simd, V: Float<S>, const N: usize>(
         let last = start + part.len() == query.len();
         for_tiles!(N, s.len() / width, |t, M| {
             if let (Some(values), 0) = (fetch, start) {
-                (0..M).for_each(|i| prefetch(values.row(first + t + i)));
+                let last = keys.rows() - 1;
+                for i in 0..M {
+                    prefetch(values.row(first + t + i));
+                    // Panels come back to their keys; few queries see each but once.
+                    if N == 1 {
+                        prefetch(keys.row((first + t + 2 * M + i).min(last)));
+                    }
+                }
             }
             let mut acc = tile::rows::<S, V, M, N>(simd, keys, first + t, start / width, part);
             let out = &mut s[t * width..(t + M) * width];
