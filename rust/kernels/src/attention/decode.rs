@@ -20,7 +20,8 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::forward::{CHUNK, KEYS, LANES, Lane, Tile, log_sum_exp, pack, query_scale};
+use super::forward::{CHUNK, KEYS, LANES, Lane, Tile, log_sum_exp, query_scale};
+use super::phases::pack;
 use super::problem::{Problem, Sizes};
 use super::softmax::{State, add, exponentials, origin};
 use super::work::{Layout, Work};

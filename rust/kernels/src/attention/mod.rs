@@ -15,6 +15,7 @@ mod mask;
 pub mod merge;
 #[cfg(test)]
 mod naive;
+mod phases;
 mod problem;
 mod queries;
 pub mod rotary;
