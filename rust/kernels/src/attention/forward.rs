@@ -24,18 +24,18 @@ use fearless_simd::prelude::*;
 
 use super::decode;
 use super::mask::{Adjust, addend, adjust, limits};
+use super::phases::{pack, scores, values, write};
 use super::problem::{Problem, Sizes};
 use super::queries::Queries;
-use super::phases::{pack, scores, values, write};
 use super::softmax::{State, close, exponentials, merge};
 use super::work::{Layout, MOST, Shared, Work};
+use crate::Context;
 use crate::error::Error;
 use crate::gemm::panel::{self, Block};
 use crate::scratch::Scratch;
 use crate::simd::{Float, Lanes, Real};
 use crate::threads::{self, Turn};
 use crate::view::{Plane, RowTiles, Rows, View, ViewMut};
-use crate::Context;
 use std::ops::Range;
 
 /// Keys of a block.
