@@ -64,7 +64,8 @@ def once(a):
     return a[tuple(slice(1) if step == 0 else slice(None) for step in a.strides)]
 
 
-# Signals are looked for every 100 ms or sooner; twice that for a thread that has to be scheduled.
+# Signals are looked for every 100 ms or sooner; twice that for a thread that has to be scheduled, and
+# on a machine where a whole call takes far longer than on a quiet one, half of it.
 SOON = 0.2
 
 
@@ -72,7 +73,7 @@ def ctrl_c_stops_a_kernel_and_leaves_its_inputs_alone(name, example):
     """A signal in the first tenth of a call ends it soon, at one thread and at two.
 
     Where memory is the limit a call may be over before that. Against a machine that is busy with
-    other things, one of three attempts is enough.
+    other things, one of five attempts is enough.
     """
     arguments = example.large()
     # of what is repeated by a stride of zero, what is stored
@@ -84,12 +85,12 @@ def ctrl_c_stops_a_kernel_and_leaves_its_inputs_alone(name, example):
         for threads in (1, 2):
             with numfuse.config_context(threads=threads):
                 whole = seconds(lambda: example.call(**arguments))
-                for _ in range(3):
+                for _ in range(5):
                     timer = threading.Timer(whole / 10, os.kill, (os.getpid(), signal.SIGINT))
                     timer.start()
                     took = seconds(lambda: example.call(**arguments)) - whole / 10
                     timer.join()
-                    if took < SOON:
+                    if took < max(SOON, whole / 2):
                         break
                 else:
                     pytest.fail(f"stopped {took:.2f} s after the signal, of {whole:.2f} s in all")
