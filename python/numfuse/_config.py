@@ -211,12 +211,15 @@ def _initial_threads(environment: Mapping[str, str]) -> int:
             continue
         # OpenMP allows a list, one number for each level of nesting: the outermost is ours.
         number = text.split(",")[0].strip() if variable.startswith("OMP") else text
-        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= MOST_THREADS):
+        # Python refuses to convert thousands of digits, with a message that names no variable.
+        short = len(number.lstrip("0")) <= len(str(MOST_THREADS))
+        digits = number.isascii() and number.isdigit()
+        if not (digits and short and 1 <= int(number.lstrip("0") or "0") <= MOST_THREADS):
             raise ValueError(
                 f"The environment variable {variable} is {text!r}, but has to be an integer from "
                 f"1 to {MOST_THREADS}; unset it to use the CPUs that the process may use."
             )
-        return int(number)
+        return int(number.lstrip("0"))
     return min(_cpus.usable(), MOST_THREADS)
 
 

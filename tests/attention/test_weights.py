@@ -114,6 +114,15 @@ def test_weights_of_nan_keys_out_of_sight_are_zero(engine):
     np.testing.assert_array_equal(weights_of(case), clean)
 
 
+def test_nan_query_leaves_weights_of_keys_out_of_sight_zero(engine):
+    case = plain_case((1, 2, 5, 9, 8), causal=True)
+    case.query[..., 0, 0] = np.nan
+    hidden = np.arange(9) > np.arange(5)[:, None] + 4
+    for weights in (weights_of(case), weights_of(case, numfuse.reference.attention_weights)):
+        assert (weights[..., hidden] == 0).all()
+        assert np.isnan(weights[..., 0, ~hidden[0]]).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_fill_out(engine, dtype):
     case = plain_case((2, 2, 33, 41, 8), dtype, causal=True)

@@ -153,7 +153,7 @@ def test_threads_follow_the_environment(environment, threads):
 
 
 @pytest.mark.parametrize("variable", ["NUMFUSE_NUM_THREADS", "OMP_NUM_THREADS"])
-@pytest.mark.parametrize("bad", ["0", "-2", "two", "1.5", "99999999999999999999"])
+@pytest.mark.parametrize("bad", ["0", "-2", "two", "1.5", "9" * 5000])
 def test_bad_number_of_threads_in_the_environment_is_refused_by_name(variable, bad):
     text = failure(THREADS, **{variable: bad})
     assert variable in text

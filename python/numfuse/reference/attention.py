@@ -44,12 +44,12 @@ def attention_weights(
 ):  # fmt: skip
     """`numfuse.attention_weights` by its formula."""
     one_head = np.ndim(query) == 2
-    weight, _, total, _ = _exponentials(
+    weight, visible, total, _ = _exponentials(
         *_arrays(query, key), causal, window, mask, bias, alibi_slopes, sinks, scale, softcap,
         key_lengths, query_offset,
     )  # fmt: skip
     with np.errstate(all="ignore"):
-        out = np.where(total == 0, 0, weight / total)  # (..., heads, Lq, K)
+        out = np.where(visible & (total != 0), weight / total, 0)  # (..., heads, Lq, K)
     return out[0] if one_head else out
 
 
