@@ -1,6 +1,7 @@
 //! The work and the ground of numfuse, without Python: see each module's first lines.
 
 pub mod attention;
+pub mod diffusion;
 pub mod error;
 pub mod gemm;
 pub mod layers;
