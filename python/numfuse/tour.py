@@ -50,6 +50,7 @@ def run(output_folder: str | os.PathLike[str], *, quiet: bool = False) -> Path:
         raise ImportError(
             f"the tour needs {' and '.join(missing)}, not installed; pip install numfuse[tour]"
         )
+    from ._files import replacing
     from ._tour import CHAPTERS
     from ._tour.chapter import Guide
     from ._tour.page import page
@@ -68,7 +69,9 @@ def run(output_folder: str | os.PathLike[str], *, quiet: bool = False) -> Path:
         for chapter in chapters:
             show(chapter)
     text = page("A tour of numfuse", INTRODUCTION, chapters, _colophon(perf_counter() - start))
-    path = _write(folder / PAGE, text)
+    path = folder / PAGE
+    with replacing(path) as file:
+        file.write(text.encode())
     if not quiet:
         print(f"The page with all pictures: {path}")
     return path
@@ -85,17 +88,3 @@ def _colophon(seconds: float) -> str:
         f"Made in {seconds:.0f} seconds by numfuse {__version__} with NumPy {np.__version__}; "
         f"backend {config['backend']}, instruction set {level}, threads: {config['threads']}."
     )
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write beside the target and rename, so that a page is whole or not there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

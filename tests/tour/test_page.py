@@ -106,7 +106,7 @@ def test_page_is_replaced_as_a_whole(small_tour, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tour.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         tour.run(tmp_path, quiet=True)
     assert path.read_bytes() == before

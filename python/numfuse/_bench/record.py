@@ -5,12 +5,13 @@ ends the run leaves a whole record of the finished cases, from which the run can
 """
 
 import json
-import os
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from numfuse._files import replacing
 
 FORMAT = 1
 FILE_NAME = "bench.json"
@@ -113,13 +114,9 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""
-        sibling = path.with_suffix(".part")
-        with sibling.open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT} | asdict(self), file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        sibling.replace(path)
+        text = json.dumps({"format": FORMAT} | asdict(self), indent=1)
+        with replacing(path) as file:
+            file.write(f"{text}\n".encode())
 
     @classmethod
     def read(cls, path: Path) -> Self:
