@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._attention import AttentionResult, attention, attention_weights
 from ._config import config_context, get_config, set_config, show_versions
+from ._diffusion import Diffusion, Plan, diffuse
+from ._diffusion_image import diffuse_image
+from ._diffusion_laplacian import laplacian
 from ._errors import InternalError
 from ._merge import merge_attention
 from ._rotary import rotary
@@ -22,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttentionResult",
+    "Diffusion",
     "InternalError",
+    "Plan",
     "__version__",
     "attention",
     "attention_weights",
     "config_context",
+    "diffuse",
+    "diffuse_image",
     "get_config",
+    "laplacian",
     "merge_attention",
     "rotary",
     "set_config",

@@ -5,10 +5,20 @@ from typing import Any, Literal
 from numpy import bool_, floating, int64, uint8
 from numpy.typing import NDArray
 
+from ._diffusion_problem import Problem
+
 __all__ = [
     "attention_forward",
     "attention_quick",
     "attention_weights",
+    "diffusion_adi",
+    "diffusion_explicit",
+    "diffusion_image",
+    "diffusion_largest_rate",
+    "diffusion_operator",
+    "diffusion_rkl2",
+    "diffusion_spectral",
+    "diffusion_step_limit",
     "gelu",
     "isa",
     "isas",
@@ -94,6 +104,53 @@ def layer_norm(
     bias: NDArray[Any] | None,
     epsilon: float,
     out: NDArray[Any],
+    threads: int,
+    /,
+) -> None: ...
+def diffusion_explicit(
+    problem: Problem,
+    field: NDArray[Any],
+    out: NDArray[Any],
+    dt: float,
+    steps: int,
+    levels: int,
+    threads: int,
+    /,
+) -> None: ...
+def diffusion_rkl2(
+    problem: Problem,
+    field: NDArray[Any],
+    out: NDArray[Any],
+    dt: float,
+    steps: int,
+    stages: int,
+    levels: int,
+    threads: int,
+    /,
+) -> None: ...
+def diffusion_adi(
+    problem: Problem,
+    field: NDArray[Any],
+    out: NDArray[Any],
+    steps: list[float],
+    threads: int,
+    /,
+) -> None: ...
+def diffusion_spectral(
+    problem: Problem, field: NDArray[Any], out: NDArray[Any], time: float, threads: int, /
+) -> None: ...
+def diffusion_operator(
+    problem: Problem, field: NDArray[Any], out: NDArray[Any], threads: int, /
+) -> None: ...
+def diffusion_largest_rate(problem: Problem, /) -> float: ...
+def diffusion_step_limit(problem: Problem, /) -> float: ...
+def diffusion_image(
+    image: NDArray[Any],
+    out: NDArray[Any],
+    steps: int,
+    edge: float,
+    reciprocal: bool,
+    dt: float,
     threads: int,
     /,
 ) -> None: ...

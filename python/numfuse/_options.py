@@ -56,7 +56,7 @@ class Scalar(NamedTuple):
 
     def _message(self, name: str, value: object, dtype: np.dtype[Any] | None) -> str:
         where = "" if dtype is None else f" in {dtype}"
-        return f"{name} is {_shown(value)}, but has to be {self.allowed}{where}; {self.way_out}."
+        return f"{name} is {shown(value)}, but has to be {self.allowed}{where}; {self.way_out}."
 
 
 class Array(NamedTuple):
@@ -108,26 +108,26 @@ def _broadcasts(given: tuple[int, ...], shape: tuple[int, ...], whole: bool) -> 
     return all(length in (1, wanted) for length, wanted in axes)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _flag(value: object) -> bool:
+def flag(value: object) -> bool:
     if isinstance(value, bool | np.bool_):
         return bool(value)
     raise TypeError
 
 
-def _integer(value: Any) -> int:
+def integer(value: Any) -> int:
     if isinstance(value, bool | np.bool_):
         raise TypeError
     return operator.index(value)
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
     array = isinstance(value, np.ndarray)
     if isinstance(value, str | bytes | bool | np.bool_ | complex | np.complexfloating) or (
         array and (value.ndim or value.dtype.kind not in "iuf")
@@ -136,7 +136,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise TypeError
@@ -148,13 +148,13 @@ def _window(value: Any) -> tuple[int | None, int | None]:
 
 
 def _end(value: Any) -> int | None:
-    return None if value is None else min(_integer(value), FARTHEST)
+    return None if value is None else min(integer(value), FARTHEST)
 
 
 FLAG = Scalar(
     allowed="True or False",
     way_out="bool(...) makes one of any value",
-    convert=_flag,
+    convert=flag,
     fits=lambda value: True,
     bad=("yes", 1, 0.0, None, [True], np.ones(2, bool)),
 )
@@ -168,49 +168,49 @@ WINDOW = Scalar(
 SCALE = Scalar(
     allowed="a finite number",
     way_out="leave it out for 1/√head_dim",
-    convert=_number,
+    convert=number,
     fits=math.isfinite,
     bad=(math.nan, math.inf, -math.inf, 10**400, "1", True, 1j, [1.0], np.ones(1)),
 )
 SOFTCAP = Scalar(
     allowed="a finite number > 0",
     way_out="leave it out for scores without a cap",
-    convert=_number,
+    convert=number,
     fits=lambda value: 0 < value < math.inf,
     bad=(0, -1.0, 1e-400, math.nan, math.inf, "1", True, 1j, np.ones(1)),
 )
 EPSILON = Scalar(
     allowed="a finite number >= 0",
     way_out="1e-5 is usual",
-    convert=_number,
+    convert=number,
     fits=lambda value: 0 <= value < math.inf,
     bad=(-1e-5, math.nan, math.inf, "1", None, True, 1j),
 )
 BASE = Scalar(
     allowed="a finite number > 0",
     way_out="10000.0 is usual",
-    convert=_number,
+    convert=number,
     fits=lambda value: 0 < value < math.inf,
     bad=(0, -1.0, math.nan, math.inf, "1", None, True, 1j),
 )
 ROTARY_DIM = Scalar(
     allowed="an even integer from 0 to x's last axis",
     way_out="leave it out to turn the whole axis",
-    convert=_integer,
+    convert=integer,
     fits=lambda value: value >= 0 and value % 2 == 0,
     bad=(-2, 3, 2**40, 4.0, "4", True),
 )
 DROPOUT_P = Scalar(
     allowed="0 (dropout is not supported yet)",
     way_out="leave it out",
-    convert=_number,
+    convert=number,
     fits=lambda value: value == 0,
     bad=(0.1, 1.0, -0.1, math.nan, "0", None, True),
 )
 APPROXIMATE = Scalar(
     allowed='"none" or "tanh"',
     way_out='"none" is exact',
-    convert=_text,
+    convert=text,
     fits=lambda value: value in ("none", "tanh"),
     bad=("erf", "", None, True),
 )

@@ -1,0 +1,234 @@
+"""Which method, in which steps: the cheapest whose error is bounded by the tolerance.
+
+For each method that can solve the problem, the fewest steps whose bound (`_diffusion_spectrum`)
+meets the tolerance are found, and their cost is predicted from `COSTS`. Everything follows from
+coefficients, geometry and time, nothing from the field's values or the machine's state, so that a
+call always takes the same steps.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import _diffusion_problem as _problem
+from ._diffusion_spectrum import adi_error, explicit_error, rkl2_error, stages_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._diffusion_problem import Options, Problem
+    from ._diffusion_spectrum import Spectrum
+
+# The share of the stability limit that a step takes which nobody has chosen.
+SHARE = 0.8
+# Time of one stage or step for one cell, relative to an explicit step with constant D in two
+# dimensions; by dimensions, for constant and for variable D. Of "spectral", by axis and log2 of n.
+COSTS = {
+    "explicit": {1: (1.0, 2.0), 2: (1.0, 2.0), 3: (2.0, 4.0)},
+    "rkl2": {1: (2.0, 3.0), 2: (2.0, 3.0), 3: (4.0, 6.0)},
+    "adi": {1: (8.0, 10.0), 2: (25.0, 35.0), 3: (60.0, 80.0)},
+    "spectral": {1: (8.0, 8.0), 2: (8.0, 8.0), 3: (8.0, 8.0)},
+}
+# A bound for parts along the axes that do not commute is an estimate: this factor is put on it.
+NOT_COMMUTING = 2.0
+MOST_STEPS = 10**7
+# Steps that damp the fastest modes of ADI: at most so many.
+MOST_DAMPING = 10
+
+
+class Schedule(NamedTuple):
+    """Steps to take: `few` of the lengths given, then `steps` equal ones of `dt`."""
+
+    method: str
+    dt: float
+    steps: int
+    stages: int
+    bound: float
+    few: tuple[float, ...] = ()
+    others: str = ""
+    """What a message says about the methods that were not taken."""
+
+    def all_steps(self) -> list[float]:
+        """Every step of ADI, in order."""
+        return [*self.few, *[self.dt] * self.steps]
+
+
+def cost(problem: Problem, schedule: Schedule) -> float:
+    """Predict the time for one cell, in explicit steps of constant D in two dimensions."""
+    dimensions = len(problem.shape)
+    each = COSTS[schedule.method][dimensions][not problem.constant()]
+    if schedule.method == "spectral":
+        return each * sum(math.log2(n + 1) for n in problem.shape)
+    return each * (schedule.steps + len(schedule.few)) * max(schedule.stages, 1)
+
+
+def explicit_steps(spectrum: Spectrum, time: float) -> int:
+    """How many explicit steps of the usual length take `time`."""
+    return _problem.steps_of(time, SHARE * spectrum.stable_step)
+
+
+def by_dt(method: str, spectrum: Spectrum, dt: float, steps: int) -> Schedule:
+    """Equal steps as they were asked for."""
+    stages = stages_for(dt * spectrum.largest) if method == "rkl2" else 1
+    return Schedule(method, dt, steps, stages, math.inf)
+
+
+def by_tolerance(
+    method: str, problem: Problem, spectrum: Spectrum, time: float, tolerance: float
+) -> Schedule:
+    """Return the cheapest steps within `tolerance`, by one method or, for "auto", by any."""
+    if time == 0:
+        return Schedule("explicit" if method == "auto" else method, 0.0, 0, 0, 0.0)
+    only_explicit = problem.velocity is not None or problem.over_time() is not None
+    if method == "explicit" or (method == "auto" and only_explicit):
+        return _explicit(problem, spectrum, time, tolerance if method == "auto" else math.inf)
+    if method == "spectral":
+        return Schedule("spectral", time, 1, 1, 0.0)
+    if method == "rkl2":
+        return _rkl2(problem, spectrum, time, tolerance)
+    if method == "adi":
+        return _adi(problem, spectrum, time, tolerance)
+    found = [
+        _explicit(problem, spectrum, time, tolerance),
+        _rkl2(problem, spectrum, time, tolerance),
+    ]
+    if problem.order == 2:
+        # Many problems are cheaper by other methods whatever ADI's damping costs.
+        best = min(cost(problem, schedule) for schedule in found)
+        fewest = max(math.floor(0.33 / math.sqrt(tolerance)), 1)
+        if cost(problem, Schedule("adi", time, fewest, 1, 0.0)) < best:
+            found.append(_adi(problem, spectrum, time, tolerance))
+    if _problem.not_spectral(problem) is None:
+        found.append(Schedule("spectral", time, 1, 1, 0.0))
+    found.sort(key=lambda schedule: cost(problem, schedule))
+    lowest = cost(problem, found[0])
+    others = ", ".join(
+        f"{schedule.method} {cost(problem, schedule) / lowest:.1f} times as much"
+        for schedule in found[1:]
+    )
+    return found[0]._replace(others=others)
+
+
+def working_bytes(problem: Problem, schedule: Schedule, cells: int) -> int:
+    """Predict the memory of a call beside field and result, for a field of `cells` in all."""
+    one = cells * problem.dtype.itemsize
+    return {"explicit": 1, "rkl2": 3, "adi": 3, "spectral": 3}[schedule.method] * one
+
+
+def why(options: Options, problem: Problem, spectrum: Spectrum, schedule: Schedule) -> str:
+    """Say in one sentence why a schedule was chosen, and what its bound is worth."""
+    method, count = schedule.method, schedule.steps + len(schedule.few)
+    if schedule.steps == 0:
+        return "There is no time to pass, so that the field is copied."
+    steps = "one step" if count == 1 else f"{count} steps"
+    if method == "rkl2":
+        steps += f" of {schedule.stages} stages"
+    if schedule.few:
+        steps += f", the first {len(schedule.few)} shorter to damp the fastest modes"
+    only = next((name for name in ("velocity",) if problem.velocity is not None), None)
+    varying = problem.over_time()
+    if varying is not None:
+        only = f"a function of time as {varying}"
+    if only is not None:
+        reason = f"explicit is the only method that can take {only}, and needs {steps}"
+    elif options.method == "explicit":
+        reason = (
+            f"explicit was asked for, and takes {steps} of at most {SHARE} times the longest "
+            "stable one"
+        )
+    elif method == "spectral":
+        reason = "spectral needs no steps, being exact in time"
+    else:
+        reason = f"{method} keeps to the tolerance of {options.tolerance:g} in {steps}"
+    if schedule.others:
+        reason += f"; predicted to cost more: {schedule.others}"
+    if not spectrum.symmetric or varying is not None or spectrum.grows:
+        reason += "; the bound is an estimate, which holds for diffusion alone"
+    elif method == "adi" and not spectrum.commutes:
+        reason += "; the bound is an estimate, since the directions do not commute"
+    return reason[0].upper() + reason[1:] + "."
+
+
+def _explicit(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
+    feeds, total = problem.feeds(), spectrum.largest * time
+    steps = least = explicit_steps(spectrum, time)
+    if tolerance < math.inf:
+        steps = _fewest(lambda n: explicit_error(total, n, feeds) <= tolerance, least, least)
+    return Schedule("explicit", time / steps, steps, 1, explicit_error(total, steps, feeds))
+
+
+def _rkl2(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
+    steps, stages, bound = _rkl2_steps(spectrum.largest * time, tolerance, problem.feeds())
+    return Schedule("rkl2", time / steps, steps, stages, bound)
+
+
+@lru_cache(maxsize=128)
+def _rkl2_steps(total: float, tolerance: float, feeds: bool) -> tuple[int, int, float]:
+    """Fewest steps, their stages, and the bound; the unit of time is the whole of it."""
+
+    def bound(steps: int) -> float:
+        return rkl2_error(total, steps, stages_for(total / steps), feeds)
+
+    guess = max(round(0.28 / math.sqrt(tolerance)), 1)
+    steps = _fewest(lambda n: bound(n) <= tolerance, 1, guess)
+    return steps, stages_for(total / steps), bound(steps)
+
+
+def _adi(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
+    axes = tuple(each * time for each in spectrum.axes)
+    few, steps, step, bound = _adi_steps(axes, tolerance, problem.feeds(), spectrum.commutes)
+    return Schedule("adi", step * time, steps, 1, bound, tuple(tau * time for tau in few))
+
+
+@lru_cache(maxsize=128)
+def _adi_steps(
+    axes: tuple[float, ...], tolerance: float, feeds: bool, commutes: bool
+) -> tuple[tuple[float, ...], int, float, float]:
+    """Find a few short steps that damp fast modes, and the fewest equal ones; their sum is 1.
+
+    Equal steps alone leave the fastest modes nearly as they are, with changing sign. A step τ takes
+    away the modes around λ = 2/τ; a few whose λ are spread evenly, in logarithms, over what equal
+    steps leave, take away all of them.
+    """
+    factor = 1.0 if commutes else NOT_COMMUTING
+
+    def damped(count: int, steps: int) -> tuple[tuple[float, ...], float]:
+        # Equal steps damp λ well up to some times 2/step.
+        first = 2 * steps * 2.0
+        ratio = max(max(axes) / first, 1.0) ** (1 / count) if count else 1.0
+        few = tuple(2 / (max(axes) / ratio ** (j + 0.5)) for j in range(count))
+        return few, (1 - sum(few)) / steps
+
+    def bound(count: int, steps: int) -> float:
+        few, step = damped(count, steps)
+        return math.inf if step <= 0 else factor * adi_error(axes, few, steps, step, feeds)
+
+    guess = max(round(0.34 / math.sqrt(tolerance / factor)), 1)
+    best: tuple[int, int] | None = None
+    for count in range(MOST_DAMPING + 1):
+        limit = MOST_STEPS if best is None else sum(best) - count
+        steps = _fewest(lambda n, c=count: bound(c, n) <= tolerance, 1, guess, limit)  # type: ignore[misc]
+        if steps <= limit and (best is None or steps + count < sum(best)):
+            best = count, steps
+    count, steps = best or (0, MOST_STEPS)
+    few, step = damped(count, steps)
+    return few, steps, step, bound(count, steps)
+
+
+def _fewest(fits: Callable[[int], bool], least: int, guess: int, most: int = MOST_STEPS) -> int:
+    """Return the smallest n ≥ `least` that fits, all larger ones fitting too; most + 1 if none."""
+    fitting, unfit = max(guess, least), least - 1
+    while not fits(fitting):
+        unfit = fitting
+        if fitting >= most:
+            return most + 1
+        fitting = min(max(fitting + 1, fitting * 5 // 4), most)
+    while fitting - unfit > 1:
+        middle = max(fitting * 4 // 5, unfit + 1) if unfit < least else (fitting + unfit) // 2
+        if fits(middle):
+            fitting = middle
+        else:
+            unfit = middle
+    return fitting
