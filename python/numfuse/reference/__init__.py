@@ -1,6 +1,19 @@
-"""The functions of numfuse in plain NumPy: short, slow, and the definition of what is right."""
+"""The functions of numfuse in plain NumPy: short, slow, and the definition of what is right.
 
+`numfuse.reference.diffusion` has the parts that diffusion on grids is made of: its operator, the
+methods, the limits of a step.
+"""
+
+from numfuse.reference import diffusion
 from numfuse.reference.attention import attention, attention_weights, merge_attention, rotary
 from numfuse.reference.layers import gelu, layer_norm
 
-__all__ = ["attention", "attention_weights", "gelu", "layer_norm", "merge_attention", "rotary"]
+__all__ = [
+    "attention",
+    "attention_weights",
+    "diffusion",
+    "gelu",
+    "layer_norm",
+    "merge_attention",
+    "rotary",
+]
