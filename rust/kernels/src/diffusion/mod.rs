@@ -5,8 +5,23 @@
 //! cells gain through it. Which path serves a call:
 //! 1. [`explicit`]: Euler's method, several steps in each pass over memory ([`blocking`]) or, with
 //!    velocity, one.
+//! 2. [`rkl2`]: stabilized Runge–Kutta, all stages of a step in one pass.
 
 pub mod boundary;
+pub mod explicit;
 pub mod problem;
 
+mod blocking;
+#[cfg(test)]
+mod naive;
+mod plane;
+mod rate;
+mod stabilized;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+pub use explicit::{Blocking, explicit};
 pub use problem::{Advection, Diffusivity, Face, Mean, Problem, Side, Term};
+pub use rate::largest_rate;
+pub use stabilized::rkl2;
