@@ -21,12 +21,12 @@ Fields are (batch, *space); every step runs in their dtype and returns a new arr
 any object with the attributes of `numfuse._diffusion_problem.Problem`. Nothing is validated here.
 """
 
-from numfuse.reference.diffusion.adi import adi
-from numfuse.reference.diffusion.explicit import explicit, rkl2
-from numfuse.reference.diffusion.image import image
-from numfuse.reference.diffusion.limits import largest_rate, step_limit
-from numfuse.reference.diffusion.operator import operator
-from numfuse.reference.diffusion.spectral import spectral
+from numfuse.reference.diffusion._adi import adi
+from numfuse.reference.diffusion._explicit import explicit, rkl2
+from numfuse.reference.diffusion._image import image
+from numfuse.reference.diffusion._limits import largest_rate, step_limit
+from numfuse.reference.diffusion._operator import operator
+from numfuse.reference.diffusion._spectral import spectral
 
 __all__ = [
     "adi",

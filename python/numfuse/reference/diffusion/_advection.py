@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from numfuse.reference.diffusion import faces
-from numfuse.reference.diffusion.faces import Array
+from numfuse.reference.diffusion import _faces as faces
+from numfuse.reference.diffusion._faces import Array
 
 OPEN_SIDES = ("value", "robin")
 
@@ -25,11 +25,14 @@ def face_velocity(problem: Any, axis: int) -> Array:
     return face
 
 
-def advection(u: Array, problem: Any, time: float) -> Array:
-    """−∇·(velocity·u) of a field (batch, *space) whose wall cells hold 0."""
+def advection(u: Array, problem: Any, velocities: list[Array], time: float) -> Array:
+    """−∇·(velocity·u) of a field (batch, *space) whose wall cells hold 0.
+
+    `velocities`: `face_velocity` of each axis.
+    """
     rate = np.zeros_like(u)
     for axis, h in enumerate(problem.spacing):
-        velocity = face_velocity(problem, axis)
+        velocity = velocities[axis]
         before, after = faces.beside(u, problem, axis)
         if problem.advection == "limited":
             before, after = before + rise(u, problem, axis, 1), after + rise(u, problem, axis, 0)

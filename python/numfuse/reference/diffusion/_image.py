@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numfuse.reference.diffusion.faces import Array
+from numfuse.reference.diffusion._faces import Array
 
 
 @np.errstate(all="ignore")

@@ -36,10 +36,10 @@ def beside(cells: Array, problem: Any, axis: int) -> tuple[Array, Array]:
 
     `cells` is (..., *space), both results have one element more along the axis.
     """
-    widths = [(0, 0)] * cells.ndim
-    widths[axis - len(problem.shape)] = (1, 1)
-    padded = np.pad(cells, widths, mode="wrap" if is_periodic(problem, axis) else "edge")
-    return around(padded, problem, axis)
+    along = axis - len(problem.shape)
+    first, last = np.split(cells, [1], along)[0], np.split(cells, [-1], along)[1]
+    before, after = (last, first) if is_periodic(problem, axis) else (first, last)
+    return np.concatenate([before, cells], along), np.concatenate([cells, after], along)
 
 
 def around(face: Array, problem: Any, axis: int) -> tuple[Array, Array]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from numfuse.reference.diffusion import faces
-from numfuse.reference.diffusion.advection import face_velocity
-from numfuse.reference.diffusion.faces import Array
-from numfuse.reference.diffusion.spectral import eigenvalues
+from numfuse.reference.diffusion import _faces as faces
+from numfuse.reference.diffusion._advection import face_velocity
+from numfuse.reference.diffusion._faces import Array
+from numfuse.reference.diffusion._spectral import eigenvalues
 
 
 def largest_rate(problem: Any) -> float:

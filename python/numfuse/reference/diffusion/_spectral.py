@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from numfuse.reference.diffusion.faces import Array
-from numfuse.reference.diffusion.operator import constant
-from numfuse.reference.diffusion.stencil import weights
+from numfuse.reference.diffusion._faces import Array
+from numfuse.reference.diffusion._operator import constant
+from numfuse.reference.diffusion._stencil import weights
 
 
 @np.errstate(all="ignore")

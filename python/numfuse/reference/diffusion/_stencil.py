@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from numfuse.reference.diffusion.faces import Array
+from numfuse.reference.diffusion._faces import Array
 
 
 def weights(order: int) -> list[float]:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from numfuse.reference.diffusion import faces
-from numfuse.reference.diffusion.faces import Array
-from numfuse.reference.diffusion.operator import constant, direction
+from numfuse.reference.diffusion import _faces as faces
+from numfuse.reference.diffusion._faces import Array
+from numfuse.reference.diffusion._operator import Operator, constant
 
 
 @np.errstate(all="ignore")
@@ -23,12 +23,12 @@ def adi(u: Array, problem: Any, dt: float, steps: int) -> Array:
            Math. 6 (1964) 428-453.
     """
     field, u = u, faces.without_walls(u, problem)
-    free_cells, axes, half = faces.free(problem), len(problem.shape), dt / 2
-    b = constant(problem, 0.0)
-    decay = np.asarray(0 if problem.decay is None else problem.decay, u.dtype) / axes
+    rate, b = Operator(problem), constant(problem, 0.0)
+    axes, half = len(problem.shape), dt / 2
+    decay = rate.decay / axes
 
     def along(k: int, u: Array) -> Array:
-        return np.where(free_cells, direction(u, problem, k) - decay * u, u.dtype.type(0))
+        return np.where(rate.free, rate.direction(u, k) - decay * u, u.dtype.type(0))
 
     def solve(k: int, right: Array) -> Array:
         return implicit(right, problem, k, half, decay)
@@ -43,7 +43,7 @@ def adi(u: Array, problem: Any, dt: float, steps: int) -> Array:
             first = solve(0, u + half * along(0, u) + dt * (along(1, u) + along(2, u) + b))
             second = solve(1, first - half * along(1, u))
             u = solve(2, second - half * along(2, u))
-    return np.where(free_cells, u, field)
+    return np.where(rate.free, u, field)
 
 
 def implicit(right: Array, problem: Any, axis: int, half: float, decay: Array) -> Array:
