@@ -27,13 +27,9 @@ def newest(folder: Path) -> Record | None:
 
 
 def markdown(record: Record | None) -> str:
-    """Write the conditions, the table and the means."""
+    """Write the conditions, the tables and the means."""
     if record is None:
         return "No record yet: run `numfuse bench`."
-    others = [name for name in record.contestants if name != OURS]
-    heading = ["case", "numfuse", "", *(record.contestants[name] for name in others), "error"]
-    rows = [heading, ["---"] + ["--:"] * (len(heading) - 1)]
-    rows += [row(case, others) for case in record.cases]
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     conditions = (
         f"{record.date[:10]}, {record.machine['cpu']}, {record.threads} threads, "
@@ -47,11 +43,19 @@ def markdown(record: Record | None) -> str:
             f"Times are medians of {record.rounds} rounds. Behind each other time stands how many",
             "times as long as numfuse it took: the median of the rounds' ratios, with quartiles.",
             "",
-            *("| " + " | ".join(cells) + " |" for cells in rows),
-            "",
+            *(line for part in record.tables() for line in (*table(part), "")),
             *(f"- {line}" for line in summarise(record)),
         ]
     )
+
+
+def table(record: Record) -> list[str]:
+    """Write heading and rows of those who took part."""
+    others = [name for name in record.contestants if name != OURS]
+    heading = ["case", "numfuse", "", *(record.contestants[name] for name in others), "error"]
+    rows = [heading, ["---"] + ["--:"] * (len(heading) - 1)]
+    rows += [row(case, others) for case in record.cases]
+    return ["| " + " | ".join(cells) + " |" for cells in rows]
 
 
 def row(case: CaseRecord, others: list[str]) -> list[str]:

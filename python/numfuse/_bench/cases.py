@@ -1,63 +1,31 @@
-"""What is computed: every case with its sizes, its options, its inputs and the work in it.
+"""What is computed: every case with its sizes and options, in the order in which they run.
 
-A case is known by its name in the parent and in every child, so only names travel between them.
-Inputs come from a generator seeded by the name. The work is what the answer needs, not what an
-engine happens to do: ``4·batch·heads·queries·keys·head_dim`` FLOPs, half of it when causal; for one
-query the bytes of the keys and values, each read once.
+The work is what the answer needs, not what an engine happens to do:
+``4·batch·heads·queries·keys·head_dim`` FLOPs, half of it when causal; for one query the bytes of
+the keys and values, each read once. Cases of diffusion are those of `diffusion`.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from . import texts
+from . import diffusion, texts
+from .case import FAMILIES, Array, Case, Yardstick
 
-Array = npt.NDArray[Any]
-Yardstick = Literal["sgemm", "dgemm", "read"]
-FAMILIES = ("attention", "layers", "model")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One thing to compute. Subclasses say what."""
-
-    name: str
-    title: str
-    dtype: str = "float32"
-    quick: bool = False
-
-    @property
-    def family(self) -> str:
-        """Which of `FAMILIES` this case belongs to."""
-        raise NotImplementedError
-
-    @property
-    def kind(self) -> str:
-        """Which cases it may be averaged with; as a rule those of its family."""
-        return self.family
-
-    @property
-    def work(self) -> tuple[float, str] | None:
-        """Amount and unit of the useful work, where a rate means something."""
-        return None
-
-    @property
-    def yardstick(self) -> Yardstick | None:
-        """The machine's own rate that the rate is compared with."""
-        return None
-
-    def inputs(self) -> dict[str, Array]:
-        """Every array of the case, by the keyword that takes it; the same at every call."""
-        raise NotImplementedError
-
-    def generator(self) -> np.random.Generator:
-        """Random numbers that depend on the case's name and nothing else."""
-        return np.random.default_rng(zlib.crc32(self.name.encode()))
+__all__ = [
+    "CASES",
+    "FAMILIES",
+    "Array",
+    "Attention",
+    "Case",
+    "Embedding",
+    "Layer",
+    "choose",
+    "named",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,6 +311,7 @@ CASES: tuple[Case, ...] = (
     Embedding(name="minilm-documents", title="MiniLM, 128 docstrings", documents=128),
     Embedding(name="minilm-documents-few", title="MiniLM, 8 docstrings", documents=8, quick=True),
     Embedding(name="minilm-sentence", title="MiniLM, one short sentence", documents=1, quick=True),
+    *diffusion.CASES,
 )
 
 

@@ -7,13 +7,18 @@ from .peers import OURS
 from .record import Record
 
 FILE_NAME = "bench.png"
-# Okabe and Ito's colours, which can be told apart with any kind of colour vision.
+# Okabe and Ito's colours and two of Tol's, to be told apart with any kind of colour vision.
 COLOURS = {
     "reference": "#999999",
     "numpy": "#56B4E9",
     "torch": "#D55E00",
     "onnxruntime": "#009E73",
     "openvino": "#CC79A7",
+    "explicit": "#E69F00",
+    "scipy": "#F0E442",
+    "numba": "#0072B2",
+    "devito": "#332288",
+    "pypde": "#882255",
 }
 BAR = 0.2  # inches
 

@@ -5,11 +5,14 @@ for each case:
     each contestant prepares, answers once, and is judged: a wrong answer is not timed
     for each round: each contestant in turn, and the yardstick: warm up, then repeat for a while;
         the turn's figure is the median call. The next turn begins when the process is at rest.
+        Where the first call is the case, the turn is one call of a new process that has imported
+        its library and prepared.
 
 Figures that are compared come from the same round, seconds apart; a contestant that fails leaves
 the case and the others go on. Memory of a case is given back before the next begins.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +53,12 @@ class Crew:
             child = Child(contestant.engine, self._threads, environment)
             self._children[contestant.name] = child
         return child
+
+    def dismiss(self, contestant: Contestant) -> None:
+        """End the contestant's process: the next is a new one."""
+        child = self._children.pop(contestant.name, None)
+        if child is not None:
+            child.end()
 
     def end(self) -> None:
         """Kill all."""
@@ -94,7 +103,7 @@ def compete(
     work, unit = case.work or (None, None)
     showings = {contestant.name: Showing() for contestant in contestants}
     rates: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="numfuse-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="numfuse-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         on_turn("truth")
         judge = crew.child(JUDGE)
@@ -108,22 +117,28 @@ def compete(
         ]
         if case.yardstick is not None:
             crew.child(YARDSTICK).ask("prepare", case=case.name, folder=str(inputs))
+        if not case.first_call:
+            shutil.rmtree(folder)
 
-    for _ in range(method.rounds):
-        for contestant in list(standing):
-            on_turn(contestant.title)
-            showing = showings[contestant.name]
-            try:
-                turn = crew.child(contestant).ask("turn", seconds=method.turn_seconds)
-                showing.seconds.append(turn["seconds"])
-            except ChildError as failure:
-                standing.remove(contestant)
-                showing.seconds.clear()
-                showing.problem = str(failure)
-        if case.yardstick is not None:
-            on_turn(case.yardstick)
-            turn = crew.child(YARDSTICK).ask("turn", seconds=method.turn_seconds)
-            rates.append(yardstick_engine.amount(case.yardstick) / turn["seconds"])
+        for _ in range(method.rounds):
+            for contestant in list(standing):
+                on_turn(contestant.title)
+                showing = showings[contestant.name]
+                try:
+                    if case.first_call:
+                        seconds = _first_call(contestant, case, crew, inputs)
+                    else:
+                        turn = crew.child(contestant).ask("turn", seconds=method.turn_seconds)
+                        seconds = turn["seconds"]
+                    showing.seconds.append(seconds)
+                except ChildError as failure:
+                    standing.remove(contestant)
+                    showing.seconds.clear()
+                    showing.problem = str(failure)
+            if case.yardstick is not None:
+                on_turn(case.yardstick)
+                turn = crew.child(YARDSTICK).ask("turn", seconds=method.turn_seconds)
+                rates.append(yardstick_engine.amount(case.yardstick) / turn["seconds"])
 
     for contestant in (*standing, YARDSTICK):
         if contestant is not YARDSTICK or case.yardstick is not None:
@@ -140,6 +155,15 @@ def compete(
         yardstick_rates=rates,
         showings=showings,
     )
+
+
+def _first_call(contestant: Contestant, case: Case, crew: Crew, inputs: Path) -> float:
+    """Time one call of a process that has called nothing before."""
+    crew.dismiss(contestant)
+    child = crew.child(contestant)
+    child.ask("prepare", case=case.name, folder=str(inputs))
+    seconds: float = child.ask("turn", seconds=0.0, warm_up=False)["seconds"]
+    return seconds
 
 
 def _qualifies(

@@ -42,9 +42,9 @@ def handlers(engine: ModuleType, threads: int) -> dict[str, Handler]:
         np.save(path, engine.to_numpy(result))
         return {}
 
-    def turn(seconds: float) -> dict[str, Any]:
+    def turn(seconds: float, warm_up: bool = True) -> dict[str, Any]:
         # What a warm-up brings back is far less than a call that fills the turn.
-        took = measure(prepared[0], seconds, warm_up=last_call < [seconds])
+        took = measure(prepared[0], seconds, warm_up=warm_up and last_call < [seconds])
         last_call[:] = [took]
         return {"seconds": took}
 

@@ -7,7 +7,8 @@ embeddings it is 1 − cosine. An answer whose error exceeds `tolerance` does no
 not about the last bit.
 
 Of large attention cases the truth covers eight blocks of query rows, spread from the first row to
-the last, in every head: the score matrix in float64 would be too much.
+the last, in every head: the score matrix in float64 would be too much. Of diffusion see
+`judge_diffusion`.
 """
 
 import math
@@ -18,10 +19,11 @@ import numpy as np
 
 from numfuse import reference
 
-from . import cases
+from . import cases, judge_diffusion
 from .cases import Array, Attention, Embedding, Layer
 from .child import Handler
 from .contestant import read_arrays
+from .diffusion import Certified, Heat
 from .peers import reference as reference_engine
 
 BLOCKS = 8
@@ -55,6 +57,8 @@ def handlers() -> dict[str, Handler]:
 
 def tolerance(case: cases.Case) -> float:
     """Return the largest error of an answer that may be timed."""
+    if isinstance(case, Certified):
+        return case.tolerance
     return 1e-5 if isinstance(case, Embedding) else 128 * float(np.finfo(case.dtype).eps)
 
 
@@ -68,6 +72,10 @@ def find_truth(case: cases.Case, inputs: dict[str, Array]) -> tuple[Array, Array
         return _attention(case, exact)
     if isinstance(case, Layer):
         return _layer(case, exact)
+    if isinstance(case, Heat):
+        return judge_diffusion.heat(case, exact)
+    if isinstance(case, Certified):
+        return judge_diffusion.certified(exact)
     truth = reference_engine.to_numpy(reference_engine.prepare(case, inputs)())
     return truth.astype(np.float64), np.ones(1)
 
@@ -79,6 +87,10 @@ def error_of(case: cases.Case, answer: Array, truth: Array, size: Array) -> floa
     """
     while answer.ndim > truth.ndim and len(answer) == 1:
         answer = answer[0]
+    if isinstance(case, Heat):
+        if answer.shape != case.shape:
+            return float("inf")
+        answer = judge_diffusion.samples(case, answer)
     if isinstance(case, Attention) and truth.shape != answer.shape:
         rows = row_blocks(case)
         if answer.shape != (*truth.shape[:-2], case.queries, truth.shape[-1]):
@@ -90,6 +102,8 @@ def error_of(case: cases.Case, answer: Array, truth: Array, size: Array) -> floa
     if isinstance(case, Embedding):
         lengths = np.linalg.norm(answer, axis=1) * np.linalg.norm(truth, axis=1)
         return float((1 - (answer * truth).sum(axis=1) / lengths).max())
+    if isinstance(case, Certified):
+        return judge_diffusion.largest_norm(answer - truth, size)
     difference = np.abs(answer - truth)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.where(difference == 0, 0, difference / size).max())

@@ -7,7 +7,7 @@ ends the run leaves a whole record of the finished cases, from which the run can
 import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -111,6 +111,28 @@ class Record:
             name: getattr(self, name)
             for name in ("machine", "versions", "level", "threads", "rounds", "turn_seconds")
         }
+
+    def tables(self) -> list[Self]:
+        """Split it by who takes part, so that no table has columns that stay empty."""
+        groups: list[tuple[set[str], list[CaseRecord]]] = []
+        for case in self.cases:
+            names = set(case.showings)
+            for members, cases in groups:
+                if names <= members:
+                    cases.append(case)
+                    break
+            else:
+                groups.append((names, [case]))
+        return [
+            replace(
+                self,
+                cases=cases,
+                contestants={
+                    name: title for name, title in self.contestants.items() if name in members
+                },
+            )
+            for members, cases in groups
+        ]
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""

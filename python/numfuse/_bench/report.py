@@ -285,6 +285,8 @@ def rate_text(case: CaseRecord, seconds: float) -> str | None:
         return f"{_three(rate / 1e9)} GFLOP/s"
     if case.unit == "B":
         return f"{_three(rate / 1e9)} GB/s"
+    if case.unit == "update":
+        return f"{_three(rate / 1e9)} G updates/s"
     return f"{_three(rate)} {case.unit}s/s"
 
 

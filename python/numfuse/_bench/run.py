@@ -196,7 +196,8 @@ def _show(
 ) -> int:
     """Table, summary, picture; and the exit code."""
     if record.cases:
-        reporter.table(record)
+        for part in record.tables():
+            reporter.table(part)
         for line in summarise(record):
             reporter.line(line)
         reporter.line(

@@ -21,6 +21,8 @@ from numfuse._bench import cases
 
 OURS = "numfuse"
 REFERENCE = "reference"
+# The families of the libraries for networks.
+_NETWORKS = ("attention", "layers", "model")
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,24 @@ class Contestant:
 
 # No process but numfuse's own needs the extension, and one that spins would disturb the others.
 _NO_KERNELS = {"NUMFUSE_BACKEND": "numpy"}
+_KERNELS = {"NUMFUSE_BACKEND": "rust"}
 
 ROSTER = (
-    Contestant(OURS, "numfuse", environment={"NUMFUSE_BACKEND": "rust"}),
-    Contestant(REFERENCE, "reference", environment=_NO_KERNELS),
-    Contestant("numpy", "NumPy", families=("attention", "layers"), environment=_NO_KERNELS),
-    Contestant("torch", "PyTorch", requires=("torch",), environment=_NO_KERNELS),
+    Contestant(OURS, "numfuse", environment=_KERNELS),
+    # Within a tolerance numfuse chooses its method; beside it stands its explicit method.
+    Contestant("explicit", "explicit", families=("certified",), environment=_KERNELS),
+    Contestant(REFERENCE, "reference", families=(*_NETWORKS, "diffusion"), environment=_NO_KERNELS),
+    Contestant(
+        "numpy", "NumPy", families=("attention", "layers", "diffusion"), environment=_NO_KERNELS
+    ),
+    Contestant(
+        "torch", "PyTorch", requires=("torch",), families=_NETWORKS, environment=_NO_KERNELS
+    ),
     Contestant(
         "onnxruntime",
         "onnxruntime",
         requires=("onnxruntime", "onnx"),
+        families=_NETWORKS,
         environment=_NO_KERNELS,
     ),
     Contestant(
@@ -60,6 +70,17 @@ ROSTER = (
         requires=("openvino",),
         families=("attention",),
         environment=_NO_KERNELS,
+    ),
+    *(
+        Contestant(
+            name, title, requires=(module,), families=("diffusion",), environment=_NO_KERNELS
+        )
+        for name, title, module in (
+            ("scipy", "SciPy", "scipy"),
+            ("numba", "numba", "numba"),
+            ("devito", "Devito", "devito"),
+            ("pypde", "py-pde", "pde"),
+        )
     ),
 )
 # OpenBLAS's workers spin for 0.1 s after a product. With this they sleep after 1 ms, so that the

@@ -7,6 +7,7 @@ from typing import Any
 import numfuse
 from numfuse import _native
 from numfuse._bench.cases import Array, Attention, Case, Embedding, Layer
+from numfuse._bench.diffusion import Certified, Heat
 
 
 def versions() -> dict[str, str]:
@@ -21,7 +22,7 @@ def settle(threads: int) -> None:
 
 
 def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
-    """Prepare nothing but the keywords; outputs are allocated in the call."""
+    """Prepare the keywords or the problem; outputs are allocated in the call."""
     if isinstance(case, Attention):
         query, key, value = inputs["query"], inputs["key"], inputs["value"]
         options = case.options | {name: inputs[name] for name in case.arrays}
@@ -33,6 +34,12 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
         if case.function == "gelu":
             return partial(layers.gelu, x, approximate=case.approximate)
         return partial(layers.layer_norm, x, inputs["weight"], inputs["bias"])
+    if isinstance(case, Heat):
+        problem = numfuse.Diffusion(inputs.get("diffusivity", 1.0), order=case.order)
+        return partial(problem.advance, inputs["field"], steps=case.steps, dt=case.dt)
+    if isinstance(case, Certified):
+        problem = numfuse.Diffusion(inputs["diffusivity"], axes=(1, 2), tolerance=case.tolerance)
+        return partial(problem.advance, inputs["field"], time=float(inputs["time"]))
     assert isinstance(case, Embedding)
     return embedding(case, inputs)
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from numfuse._bench.cases import Array, Attention, Case, Layer
 from numfuse._bench.child import RefusalError
+from numfuse._bench.diffusion import Heat
 
+from ._faces import lower_faces
 from .reference import refuse_if_too_large
 
 
@@ -33,6 +35,10 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
         return lambda: layer_norm(inputs["x"], inputs["weight"], inputs["bias"])
     if isinstance(case, Layer) and case.approximate == "tanh":
         return lambda: gelu_tanh(inputs["x"])
+    if isinstance(case, Heat):
+        if case.order != 2:
+            raise RefusalError("order 2 only")
+        return lambda: heat(case, inputs["field"], inputs.get("diffusivity"))
     raise RefusalError("NumPy has no erf")
 
 
@@ -86,6 +92,27 @@ def gelu_tanh(x: Array) -> Array:
     out *= x
     out *= x.dtype.type(0.5)
     return out
+
+
+def heat(case: Heat, field: Array, diffusivity: Array | None) -> Array:
+    """Let every face carry dt·D times the difference of its cells, step by step."""
+    u = field.copy()
+    faces = []
+    for axis in range(u.ndim):
+        low = (slice(None),) * axis + (slice(None, -1),)
+        high = (slice(None),) * axis + (slice(1, None),)
+        carried: Any = u.dtype.type(case.dt)
+        if diffusivity is not None:
+            carried = lower_faces(diffusivity, axis, case.dt)[high]
+        faces.append((low, high, carried, np.empty_like(u[low])))
+    for _ in range(case.steps):
+        for low, high, carried, flux in faces:
+            np.subtract(u[high], u[low], out=flux)
+            flux *= carried
+        for low, high, _, flux in faces:
+            u[low] += flux
+            u[high] -= flux
+    return u
 
 
 def to_numpy(result: Array) -> Array:

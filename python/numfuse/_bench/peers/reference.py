@@ -1,7 +1,8 @@
 """numfuse's reference: plain NumPy that defines what is right and is not written for speed.
 
 The same calls as numfuse's own, in a process where ``NUMFUSE_BACKEND=numpy`` is set, so that the
-kernels are never loaded. A case whose score matrices would not fit is refused.
+kernels are never loaded. A case whose score matrices would not fit is refused,
+and one that would take long.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 
 from numfuse._bench.cases import Array, Attention, Case
 from numfuse._bench.child import RefusalError
+from numfuse._bench.diffusion import Heat
 
 from . import numfuse as ours
 
@@ -21,12 +23,16 @@ to_numpy = ours.to_numpy
 
 # Score, probability, and what stands between them, at the reference's peak.
 SCORE_MATRICES = 5
+# About a second.
+MOST_UPDATES = 1e7
 
 
 def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     """Prepare as numfuse does, if memory allows."""
     if isinstance(case, Attention):
         refuse_if_too_large(case, SCORE_MATRICES)
+    if isinstance(case, Heat) and case.cells * case.steps > MOST_UPDATES:
+        raise RefusalError("it would take minutes")
     return ours.prepare(case, inputs)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numfuse._bench.cases import Array, Case, Yardstick
+from numfuse._bench.case import Array, Case, Yardstick
 
 ORDER = 2048
 BYTES = 256 * 2**20
