@@ -6,7 +6,9 @@
 //! 1. [`explicit`]: Euler's method, several steps in each pass over memory ([`blocking`]) or, with
 //!    velocity, one.
 //! 2. [`rkl2`]: stabilized Runge–Kutta, all stages of a step in one pass.
+//! 3. [`adi`]: implicit steps, one axis at a time.
 
+pub mod adi;
 pub mod boundary;
 pub mod explicit;
 pub mod problem;
@@ -16,11 +18,14 @@ mod blocking;
 mod naive;
 mod plane;
 mod rate;
+#[cfg(test)]
+mod samples;
 mod stabilized;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use adi::adi;
 pub use explicit::{Blocking, explicit};
 pub use problem::{Advection, Diffusivity, Face, Mean, Problem, Side, Term};
 pub use rate::largest_rate;
