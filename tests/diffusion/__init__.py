@@ -1,0 +1,1 @@
+"""Diffusion on grids against its definition: any shape, any mix of options, on every level."""
