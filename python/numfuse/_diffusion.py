@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,10 @@ class _Grid(NamedTuple):
 
     problem: Problem
     spectrum: Spectrum
+
+
+# The last grid that a problem was fitted to.
+_Grids = dict[tuple[tuple[int, ...], np.dtype[Any]], _Grid]
 
 
 class Diffusion:
@@ -205,7 +210,7 @@ class Diffusion:
             diffusivity, spacing, axes, boundary, order, mean, velocity, advection, decay, source,
             walls, held, method, tolerance, copy=True,
         )  # fmt: skip
-        self._grids: dict[tuple[tuple[int, ...], np.dtype[Any]], _Grid] = {}
+        self._grids: _Grids = {}
 
     def advance(
         self,
@@ -411,25 +416,40 @@ def diffuse(
     >>> bowl[50, 50] = 1000.0
     >>> later = diffuse(bowl, 0.5, time=100.0)
     >>> float(later.sum().round(6)), float(later.max().round(2))
-    (1000.0, 1.59)
+    (1000.0, 1.6)
 
     A step beyond the limit of Euler's method is refused, not taken:
 
     >>> diffuse(bowl, 0.5, steps=10, dt=0.6)
     Traceback (most recent call last):
         ...
-    ValueError: dt is 0.6, but the explicit method is stable up to 0.50012...
+    ValueError: dt is 0.6, but the explicit method is stable up to 0.5001209587 here; take a shorter
+    step, or leave dt= away, or use method='rkl2'.
     """
-    options = _problem.checked(
+    given: tuple[Any, ...] = (
         diffusivity, spacing, axes, boundary, order, mean, velocity, advection, decay, source,
-        walls, held, method, tolerance, copy=False,
+        walls, held, method, tolerance,
     )  # fmt: skip
-    return _advance(options, {}, field, time, steps, dt, start_time, out)
+    if all(type(each) in _PLAIN for each in given):
+        options, grids = _remembered(*given)
+    else:
+        options, grids = _problem.checked(*given, copy=False), {}
+    return _advance(options, grids, field, time, steps, dt, start_time, out)
+
+
+# A call with nothing but these is not checked again: for small fields that would take longer than
+# the steps.
+_PLAIN = (float, int, str, type(None))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _remembered(*given: Any) -> tuple[_problem.Options, _Grids]:
+    return _problem.checked(*given, copy=False), {}
 
 
 def _grid(
     options: _problem.Options,
-    grids: dict[tuple[tuple[int, ...], np.dtype[Any]], _Grid],
+    grids: _Grids,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> _Grid:
@@ -446,7 +466,7 @@ def _grid(
 
 def _advance(
     options: _problem.Options,
-    grids: dict[tuple[tuple[int, ...], np.dtype[Any]], _Grid],
+    grids: _Grids,
     field: ArrayLike,
     time: float | None,
     steps: int | None,

@@ -109,10 +109,7 @@ def _place(key: object) -> tuple[int, int | None]:
     except TypeError:
         place = -1
     if place < 0 or not (side is None or (isinstance(side, str) and side in LOW_HIGH)):
-        raise ValueError(
-            f'boundary has the key {key!r}, but a key is a space axis as 0 or a side as (0, "low") '
-            'or (0, "high"); axes count from 0.'
-        )
+        raise ValueError(f"boundary has the key {key!r}, which names no side; {BOUNDARY.way_out}.")
     return place, None if side is None else LOW_HIGH.index(side)
 
 
@@ -127,7 +124,7 @@ def _specification(name: str, given: object, copied: Callable[[Given], Given]) -
         if kind == "robin" and len(numbers) == 3:
             a, b = (_factor(name, letter, x) for letter, x in zip("ab", numbers, strict=False))
             if a == b == 0:
-                raise ValueError(f"{name} has a = b = 0, which says nothing; one of them is not 0.")
+                raise BOUNDARY.refused(name, "has a = b = 0, which says nothing")
             return Specification(kind, copied(SIDE.checked(f"{name}'s c", numbers[2])), a, b)
     error = ValueError if isinstance(given, str | tuple | list) else TypeError
     raise BOUNDARY.refused(name, f"is {shown(given)}", error)
@@ -155,8 +152,8 @@ def sides(
     for axis, _ in boundary:
         if axis is not None and axis >= len(shape):
             raise ValueError(
-                f"boundary has a key for axis {axis}, but the grid has {len(shape)} space "
-                f"ax{'is' if len(shape) == 1 else 'es'}, which count from 0; name one of them."
+                f"boundary has a key for axis {axis}, which a grid of {len(shape)} space axes does "
+                f"not have; {BOUNDARY.way_out}."
             )
     result = []
     for axis in range(len(shape)):
@@ -164,8 +161,8 @@ def sides(
         low, high = (boundary.get((axis, side), both) for side in (0, 1))
         if (low.kind == "periodic") != (high.kind == "periodic"):
             raise ValueError(
-                f"boundary is periodic on one side of axis {axis} only, but periodic belongs to "
-                f'a whole axis; give {{{axis}: "periodic"}} or another kind.'
+                f"boundary is periodic on one side of axis {axis} only, but that belongs to a "
+                f'whole axis, as in {{{axis}: "periodic"}}; {BOUNDARY.way_out}.'
             )
         result.append(
             (

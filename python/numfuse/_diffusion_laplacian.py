@@ -84,8 +84,8 @@ def laplacian(
     problem = _problem.fitted(options, layout.grid, dtype)
     if problem.varying_sides():
         raise ValueError(
-            "boundary has a function of time, but a Laplacian has no time; give the function's "
-            "value."
+            "boundary has a function of time, but a Laplacian has no time; give what the function "
+            "returns, a finite number or an array along the face."
         )
     target = layout.target(problem)
     if array.size == 0:

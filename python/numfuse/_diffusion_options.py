@@ -31,6 +31,8 @@ class Rule(NamedTuple):
     """Completes "it has to be …"."""
     way_out: str
     bad: tuple[Any, ...]
+    parts: tuple[Amount, ...] = ()
+    """Constraints on what a value is made of, whose messages are their own."""
 
     def refused(
         self, name: str, given: str, error: type[TypeError | ValueError] = ValueError
@@ -294,6 +296,7 @@ BOUNDARY = Rule(
         {7: "periodic"}, {-1: "periodic"}, {(0, "left"): "insulated"}, {"0": "insulated"},
         {(0, "low"): "periodic"}, {True: "insulated"}, {0: None}, ("value", lambda time: math.inf),
     ),
+    parts=(SIDE,),
 )  # fmt: skip
 
 _LAPLACIAN: dict[str, Any] = {

@@ -170,13 +170,10 @@ def space_axes(name: str, ndim: int, axes: tuple[int, ...] | None) -> tuple[int,
         raise ValueError(f"{name} has no axes, but has to have those that axes={axes} names.")
     for axis in axes:
         if not -ndim <= axis < ndim:
-            raise ValueError(
-                f"axes is {axes}, but {name} has the axes 0 to {ndim - 1}; negative ones count "
-                "from the last."
-            )
+            raise _constraints.AXES.refused("axes", f"is {axes} for a {name} of {ndim} axes")
     places = tuple(axis % ndim for axis in axes)
     if len(set(places)) < len(places):
-        raise ValueError(f"axes is {axes}, which names one axis twice; name each space axis once.")
+        raise _constraints.AXES.refused("axes", f"is {axes}, which names an axis twice")
     return places
 
 
@@ -186,10 +183,8 @@ def fitted(options: Options, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pr
     if isinstance(spacing, float):
         spacing = (spacing,) * len(shape)
     elif len(spacing) != len(shape):
-        raise ValueError(
-            f"spacing has {len(spacing)} numbers, but the grid has {len(shape)} space axes; give "
-            "one for each, or one number for all."
-        )
+        given = f"has {len(spacing)} numbers for a grid of {len(shape)} space axes"
+        raise _constraints.SPACING.refused("spacing", given)
     over_grid = shape, dtype
     problem = Problem(
         shape,

@@ -95,6 +95,30 @@ LAYER_NORM = {
     "options": {"weight": normal(33), "bias": normal(33)},
 }
 
+GRID = (9, 11)
+LAPLACIAN = {"values": {"field": normal(BATCH, *GRID)}, "keywords": {"axes": (1, 2)}}
+DIFFUSE = {
+    "values": {"field": normal(BATCH, *GRID)},
+    "options": {
+        "diffusivity": RNG.uniform(0.5, 1.5, GRID).astype(np.float32),
+        "velocity": 0.1 * normal(2, *GRID),
+        "decay": RNG.uniform(0.0, 0.1, GRID).astype(np.float32),
+        "source": normal(*GRID),
+        "walls": RNG.random(GRID) < 0.1,
+        "held": RNG.random(GRID) < 0.1,
+    },
+    "keywords": {
+        "axes": (1, 2),
+        "steps": 20,
+        "dt": 0.1,
+        "boundary": {0: ("robin", 1.0, 2.0, 0.5), (1, "low"): ("value", 1.0)},
+    },
+}
+DIFFUSE_IMAGE = {
+    "values": {"image": normal(BATCH, *GRID)},
+    "keywords": {"steps": 5, "edge": 0.5},
+}
+
 
 # Long calls, some by seconds. Where memory is the limit, the inputs repeat one row by a
 # stride of zero, so that only the result takes room.
@@ -144,6 +168,20 @@ def long_norm():
     return {"x": repeated(64 * 1024, 768), "weight": normal(768), "bias": normal(768)}
 
 
+def long_laplacian():
+    return {"field": repeated(64, 1024, 1024), "axes": (1, 2)}
+
+
+def long_diffuse():
+    options = dict.fromkeys(DIFFUSE["options"])
+    field = normal(1, 1024, 1024)
+    return {"field": field, **options, "diffusivity": 1.0, "steps": 4000, "dt": 0.2}
+
+
+def long_diffuse_image():
+    return {"image": normal(1024, 1024), "steps": 400}
+
+
 _FUNCTIONS = {
     "attention": {**ATTENTION, "has_out": True, "large": long_attention},
     "attention_weights": {**WEIGHTS, "has_out": True, "large": long_weights},
@@ -152,6 +190,9 @@ _FUNCTIONS = {
     "layers.gelu": {**GELU, "has_out": True, "large": long_gelu},
     "layers.layer_norm": {**LAYER_NORM, "has_out": True, "large": long_norm},
     "compat.scaled_dot_product_attention": {**TORCH, "large": long_torch},
+    "laplacian": {**LAPLACIAN, "has_out": True, "large": long_laplacian},
+    "diffuse": {**DIFFUSE, "has_out": True, "large": long_diffuse},
+    "diffuse_image": {**DIFFUSE_IMAGE, "has_out": True, "large": long_diffuse_image},
 }
 
 

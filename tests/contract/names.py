@@ -44,6 +44,5 @@ def public_names():
 
 
 def resolve(dotted):
-    """The object of a dotted name."""
-    module, name = dotted.rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
+    """The object of a dotted name, a method's too."""
+    return pkgutil.resolve_name(dotted)

@@ -7,6 +7,7 @@ and fails for a public name that has no row.
 
 from .cells import (
     backend,
+    diffusion,
     dtypes,
     encoder,
     errors,
@@ -57,6 +58,15 @@ NO_ARRAYS = {
     "files": NO_FILES,
 }
 
+# Draws what others have computed.
+PICTURE = {
+    **NO_ARRAYS,
+    "dtypes": "Draws numbers of any dtype: `tests/plot`.",
+    "layout": "NumPy's own: any layout is read by NumPy.",
+    "errors": "What cannot be drawn is refused by name: `tests/plot`.",
+    "objects": [objects.functions_pickle_by_name],
+}
+
 # The definition of right: it is what the backend "numpy" runs.
 REFERENCE = {
     "dtypes": "Unchecked by design: it takes what the public function of its name has checked; that "
@@ -66,7 +76,8 @@ REFERENCE = {
     "errors": "Unchecked by design: the public function of its name explains what is wrong.",
     "interrupts": "Python and NumPy calls of bounded size: the interpreter looks for signals itself.",
     "settings": "It is the backend, and runs on NumPy's threads.",
-    "backend": "It is the backend: `tests/attention` and `tests/layers` compare the two.",
+    "backend": "It is the backend: `tests/attention`, `tests/layers` and `tests/diffusion` "
+    "compare the two.",
     "same bits": "Exempt, as documented: BLAS sums in an order of its own.",
     "random": NO_RANDOM,
     "objects": [objects.functions_pickle_by_name],
@@ -92,6 +103,35 @@ TABLE = {
     "numfuse.layers.gelu": FUNCTION,
     "numfuse.layers.layer_norm": FUNCTION,
     "numfuse.compat.scaled_dot_product_attention": {**FUNCTION, "out": NO_OUT},
+    "numfuse.laplacian": FUNCTION,
+    "numfuse.diffuse": FUNCTION,
+    # Its first axis is space: there is no batch.
+    "numfuse.diffuse_image": {
+        **FUNCTION,
+        "layout": [
+            check
+            for check in layout.ALL
+            if check is not layout.an_item_repeated_by_stride_zero_is_like_one_repeated_in_memory
+        ],
+        "same bits": [
+            check for check in same_bits.ALL if check is not same_bits.same_bits_for_an_item_alone
+        ],
+    },
+    "numfuse.Diffusion": {
+        "dtypes": "`advance` is what `diffuse` calls, whose row has them; parameters are cast to "
+        "the field's dtype there.",
+        "layout": "As `diffuse`, which hands all of its arrays to one.",
+        "out": [diffusion.advance_fills_out],
+        "errors": diffusion.ERRORS,
+        "interrupts": diffusion.INTERRUPTS,
+        "settings": "As `diffuse`, which hands its call on to one.",
+        "backend": [diffusion.both_backends_plan_the_same],
+        "same bits": "As `diffuse`; what it keeps between calls changes no bit: `objects`.",
+        "random": NO_RANDOM,
+        "objects": diffusion.OBJECTS,
+        "files": NO_FILES,
+    },
+    "numfuse.Plan": {**NO_ARRAYS, "objects": [diffusion.a_plan_is_a_named_tuple_to_read]},
     "numfuse.AttentionResult": {
         **NO_ARRAYS,
         "objects": [objects.attention_result_is_a_named_tuple],
@@ -154,6 +194,11 @@ TABLE = {
         "objects": [objects.functions_pickle_by_name],
         "files": "The page that it writes is tested in `tests/tour`.",
     },
+    **dict.fromkeys(
+        (f"numfuse.reference.diffusion.{name}" for name in diffusion.REFERENCE_NAMES), REFERENCE
+    ),
+    "numfuse.plot.field": PICTURE,
+    "numfuse.plot.movie": {**PICTURE, "files": "What it writes is tested in `tests/plot`."},
     "numfuse.reference.attention": REFERENCE,
     "numfuse.reference.attention_weights": REFERENCE,
     "numfuse.reference.merge_attention": REFERENCE,
