@@ -1,10 +1,11 @@
-"""The command ``numfuse``: ``bench`` measures, ``tour`` shows."""
+"""The command ``numfuse``: ``diffuse`` works on files, ``bench`` measures, ``tour`` shows."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import _cli_diffuse
 from ._version import __version__
 
 
@@ -15,8 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    jobs = {"bench": _bench, "diffuse": _cli_diffuse.run, "tour": _tour}
     try:
-        return _bench(options) if options.command == "bench" else _tour(options)
+        return jobs[options.command](options)
     except KeyboardInterrupt:
         print(f"numfuse {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -27,18 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="numfuse", description="Fused kernels for NumPy: measure them, and see them at work."
+        prog="numfuse",
+        description="Fused kernels for NumPy: use them on files, measure them, see them at work.",
     )
     parser.add_argument("--version", action="version", version=f"numfuse {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{bench,tour}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{diffuse,bench,tour}")
 
+    _cli_diffuse.add_parser(commands)
     bench = commands.add_parser(
         "bench",
         help="measure numfuse beside NumPy and every peer that is installed",
         description=(
             "Measure numfuse beside its NumPy reference and every installed peer (PyTorch, "
-            "onnxruntime, OpenVINO): each in its own process, answers compared before they are "
-            "timed, rounds alternating. Prints a table; writes bench.json and bench.png."
+            "onnxruntime, OpenVINO; SciPy, numba, Devito, py-pde): each in its own process, "
+            "answers compared before they are timed, rounds alternating. Prints a table; writes "
+            "bench.json and bench.png."
         ),
     )
     bench.add_argument(
@@ -47,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--family",
         action="append",
-        choices=("attention", "layers", "model"),
+        choices=("attention", "layers", "model", "diffusion", "certified"),
         default=[],
         help="only this family; may be given again",
     )
@@ -81,10 +86,11 @@ def _parser() -> argparse.ArgumentParser:
 
     tour = commands.add_parser(
         "tour",
-        help="see a real model at work",
+        help="see a real model, and diffusion, at work",
         description=(
             "Embed a few dozen sentences with MiniLM, print nearest neighbours, draw attention "
-            "weights, and write one HTML page with its pictures."
+            "weights; let ink spread in a stirred glass, particles in layers, heat in a plate; "
+            "and write one HTML page with all pictures."
         ),
     )
     _add_output(tour, "numfuse-tour")

@@ -19,12 +19,12 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "arguments are required: {bench,tour}"),
+        ([], "arguments are required: {diffuse,bench,tour}"),
         (["dance"], "invalid choice: 'dance'"),
         (["bench", "--rounds", "6"], "'6' is not an integer of 7 or more"),
         (["bench", "--rounds", "many"], "'many' is not an integer of 7 or more"),
         (["bench", "--threads", "0"], "'0' is not an integer of 1 or more"),
-        (["bench", "--family", "diffusion"], "invalid choice: 'diffusion'"),
+        (["bench", "--family", "networks"], "invalid choice: 'networks'"),
         (["bench", "--case", "nonsense"], "no case is called 'nonsense'; a case is one of"),
         (["tour", "--quick"], "unrecognized arguments: --quick"),
     ],

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numfuse import attention_weights
+from numfuse._progress import progress_bar
 
 from ._forward import Forward, Group, Pack
-from ._progress import progress_bar
 from ._settings import Settings, read_settings, read_tokenizer
 from ._weights import Weights, read_weights
 
