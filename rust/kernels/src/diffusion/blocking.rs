@@ -10,17 +10,19 @@
 //! the same.
 //!
 //! Level l needs planes z − 1, z, z + 1 of level l − 1: the block just made, and the last two
-//! planes of the block before, which each level keeps. Hot blocks are two (RKL2: three, since a
-//! stage reads two levels) that swap: with tiles of [`Blocks`] they stay in L1 and L2, where a ring
-//! of planes for each level would not. Coefficients of faces are made once a pass, when their plane
+//! planes of the block before, which each level carries. Hot blocks are two (three for stages, which
+//! read two levels) that swap: with tiles of [`Blocks`] they stay in L1 and L2, where a ring of
+//! planes for each level would not. Coefficients of faces are made once a pass, when their plane
 //! is loaded, into a ring of T + B + 2 planes, and read by all levels.
+
+use std::ops::Range;
 
 use fearless_simd::Simd;
 
-use super::plane::{Planes, Stages, Step};
+use super::plane::{Planes, Run, Step};
 use super::sweep::{Layout, Slots, Span, Sweep, Window};
 use crate::scratch::Scratch;
-use crate::simd::Real;
+use crate::simd::{Real, prefetch};
 use crate::threads::{self, Turn};
 use crate::view::{Rows, ViewMut};
 use crate::{Context, Error};
@@ -88,34 +90,37 @@ impl Blocks {
     }
 }
 
-/// Where the parts of a worker's memory begin, in planes or slots.
+/// How large the parts of a worker's memory are: planes of `size` elements, slots of `slot`.
 struct Memory {
-    hot: usize,
     levels: usize,
+    block: usize,
+    /// Hot blocks: a stage reads two levels and writes a third.
+    hot: usize,
+    /// Of what each level carries: a stage still reads the old ones when the new are written.
+    generations: usize,
     ring: usize,
     size: usize,
     slot: usize,
-    block: usize,
-    stages: bool,
 }
 
 impl Memory {
-    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize, stages: bool) -> Self {
+    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, scheme: &Scheme<T>) -> Self {
+        let levels = scheme.steps.len();
         let window = widest(sweep, blocks, levels);
+        let stages = scheme.blend.is_some();
         Self {
-            hot: if stages { 3 } else { 2 },
             levels,
+            block: blocks.block,
+            hot: if stages { 3 } else { 2 },
+            generations: if stages { 2 } else { 1 },
             ring: levels + blocks.block + 2,
             size: window.shape.size(),
             slot: Layout::new(sweep, &window.shape).slot(),
-            block: blocks.block,
-            stages,
         }
     }
 
     fn elements(&self) -> usize {
-        let kept = if self.stages { 2 * self.ring } else { 0 };
-        let planes = self.hot * self.block + 2 * self.levels + kept + 1;
+        let planes = self.hot * self.block + 2 * self.generations * self.levels + 1;
         planes * self.size + self.ring * self.slot
     }
 }
@@ -144,17 +149,26 @@ fn widest<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize) -> Window {
     }
 }
 
-/// One pass: `to` is `from` after `steps`, the first of which is step `level` of the call.
+/// What a pass does.
+#[derive(Clone, Copy)]
+pub(super) struct Scheme<'s, T> {
+    pub(super) steps: &'s [Step<T>],
+    /// Which step of the call the first is.
+    pub(super) first: usize,
+    /// For stages: how far the result goes from the pass's field to the last stage.
+    pub(super) blend: Option<T>,
+}
+
+/// One pass: `to` is `from` after the steps of `scheme`.
 pub(super) fn pass<S: Simd, T: Real>(
     simd: S,
     sweep: &Sweep<T>,
     blocks: &Blocks,
     from: &[T],
     to: &mut [T],
-    (steps, level): (&[Step<T>], usize),
+    scheme: Scheme<T>,
     context: &Context,
 ) -> Result<(), Error> {
-    let stages = !matches!(steps[0], Step::Euler);
     let columns = sweep.problem.shape[2];
     let (planes, rows) = (sweep.planes(), sweep.plane_rows());
     let cells = planes * rows * columns;
@@ -162,221 +176,325 @@ pub(super) fn pass<S: Simd, T: Real>(
     let all_rows = to.len() / columns;
     let tiles = ViewMut::contiguous(to, &[all_rows, columns])?
         .split_rows(planes * rows, blocks.slab * rows)?;
-    let memory = Memory::new(sweep, blocks, steps.len(), stages);
+    let memory = Memory::new(sweep, blocks, &scheme);
     let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory.elements())?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
-        let mut rows = tiles.take(turn.tile);
-        let mut buffer = scratch.lock(turn.worker);
-        let grid = &from[turn.tile / slabs * cells..][..cells];
         let first = turn.tile % slabs * blocks.slab;
-        let slab = first..planes.min(first + blocks.slab);
-        slab_steps(
-            simd,
+        let slab = Slab {
             sweep,
-            blocks,
-            &memory,
-            grid,
-            (steps, level),
-            slab,
-            &mut buffer,
-            &mut rows,
-            &turn,
-        );
+            memory: &memory,
+            grid: &from[turn.tile / slabs * cells..][..cells],
+            scheme,
+            planes: first..planes.min(first + blocks.slab),
+        };
+        let mut buffer = scratch.lock(turn.worker);
+        let mut out = tiles.take(turn.tile);
+        slab.run(simd, blocks.across, &mut buffer, &mut out, &turn);
     })
 }
 
-/// All tiles of one slab.
-fn slab_steps<S: Simd, T: Real>(
-    simd: S,
-    sweep: &Sweep<T>,
-    blocks: &Blocks,
-    memory: &Memory,
-    grid: &[T],
-    steps: (&[Step<T>], usize),
-    slab: std::ops::Range<usize>,
-    buffer: &mut [T],
-    out: &mut Rows<T>,
-    turn: &Turn,
-) {
-    let levels = steps.0.len();
-    let axis = if sweep.along == 0 { 1 } else { 2 };
-    let cells = sweep.problem.shape[axis];
-    let ring = sweep.problem.periodic(axis);
-    let mut first = 0;
-    while first < cells {
-        let end = cells.min(first + blocks.across);
-        let span = if first == 0 && end == cells {
-            Span::whole(cells)
-        } else {
-            Span::around(first, end, levels, cells, ring)
-        };
-        let window = if axis == 1 {
-            sweep.window(span, Span::whole(sweep.problem.shape[2]))
-        } else {
-            sweep.window(Span::whole(1), span)
-        };
-        let tile = Tile {
-            window,
-            slab: slab.clone(),
-            across: first..end,
-        };
-        if !tile.steps(simd, sweep, memory, grid, steps, buffer, out, turn) {
-            return;
-        }
-        first = end;
-    }
+/// Some planes of one grid, and what is done with them.
+struct Slab<'s, 'p, 'a, T> {
+    sweep: &'s Sweep<'p, 'a, T>,
+    memory: &'s Memory,
+    grid: &'s [T],
+    scheme: Scheme<'s, T>,
+    planes: Range<usize>,
 }
 
-/// The part of a slab that is worked on at once.
-struct Tile {
-    window: Window,
-    slab: std::ops::Range<usize>,
-    across: std::ops::Range<usize>,
-}
-
-impl Tile {
-    /// Whether it was done to the end.
-    #[expect(clippy::too_many_arguments, reason = "one tile's whole world")]
-    fn steps<S: Simd, T: Real>(
+impl<T: Real> Slab<'_, '_, '_, T> {
+    /// All its tiles.
+    fn run<S: Simd>(
         &self,
         simd: S,
-        sweep: &Sweep<T>,
-        memory: &Memory,
-        grid: &[T],
-        (steps, level): (&[Step<T>], usize),
+        across: usize,
         buffer: &mut [T],
         out: &mut Rows<T>,
         turn: &Turn,
-    ) -> bool {
-        let levels = steps.len();
-        let window = &self.window;
-        let planes = sweep.planes();
-        let ring_of_planes = sweep.problem.periodic(sweep.along);
-        let span = Span::around(
-            self.slab.start,
-            self.slab.end,
-            levels,
-            planes,
-            ring_of_planes,
-        );
-        let at_top = !ring_of_planes && span.start == 0;
-        let at_bottom = !ring_of_planes && span.start as usize + span.length == planes;
-        let layout = Layout::new(sweep, &window.shape);
-        let size = window.shape.size();
-        let mut parts = Parts::new(buffer, memory, &layout, size);
-        let block = memory.block;
-        // Planes of the span are numbered from 0; in step k, level l makes those from k·block − l on.
-        let stored = {
-            let first = span.place(self.slab.start);
-            first..first + self.slab.len()
-        };
-        for k in 0..(stored.end + levels).div_ceil(block) {
-            if turn.cancelled() {
-                return false;
-            }
-            parts.load(simd, sweep, &layout, grid, window, &span, k * block);
-            for l in 1..=levels {
-                let valid = if at_top { 0 } else { l }..if at_bottom {
-                    span.length
-                } else {
-                    span.length - l
-                };
-                let step = steps[l - 1];
-                let made = std::mem::take(&mut parts.hot[l % memory.hot]);
-                let rates = std::mem::take(&mut parts.rate);
-                for i in 0..block {
-                    let Some(place) = (k * block + i).checked_sub(l) else {
-                        continue;
-                    };
-                    if !valid.contains(&place) {
-                        continue;
-                    }
-                    let z = span.cell(place);
-                    let here = parts.plane(l - 1, i + 1);
-                    let planes = Planes {
-                        up: if at_top && place == 0 {
-                            here
-                        } else {
-                            parts.plane(l - 1, i)
-                        },
-                        here,
-                        down: if at_bottom && place + 1 == span.length {
-                            here
-                        } else {
-                            parts.plane(l - 1, i + 2)
-                        },
-                    };
-                    let coefficients = parts.coefficients(&layout, place, at_top && place == 0);
-                    let kept = place % memory.ring * size..(place % memory.ring + 1) * size;
-                    let mut stages = Stages {
-                        zero: parts.zero.get(kept.clone()).unwrap_or(&[]),
-                        older: if l > 1 && memory.stages {
-                            parts.plane(l - 2, i)
-                        } else {
-                            &[]
-                        },
-                        rate: rates.get_mut(kept).unwrap_or(&mut []),
-                    };
-                    let result = &mut made[i * size..][..size];
-                    sweep.step(
-                        simd,
-                        &layout,
-                        z,
-                        window,
-                        coefficients,
-                        planes,
-                        (step, level + l - 1),
-                        &mut stages,
-                        result,
-                    );
-                    if l == levels && stored.contains(&place) {
-                        self.store(sweep, result, z, grid, out);
-                    }
+    ) {
+        let sweep = self.sweep;
+        let problem = sweep.problem;
+        let levels = self.scheme.steps.len();
+        let axis = if sweep.along == 0 { 1 } else { 2 };
+        let cells = problem.shape[axis];
+        let mut first = 0;
+        while first < cells {
+            let end = cells.min(first + across);
+            let span = if first == 0 && end == cells {
+                Span::whole(cells)
+            } else {
+                Span::around(first, end, levels, cells, problem.periodic(axis))
+            };
+            let window = if axis == 1 {
+                sweep.window(span, Span::whole(problem.shape[2]))
+            } else {
+                sweep.window(Span::whole(1), span)
+            };
+            let tile = Tile::new(self, window, first..end);
+            let mut parts = Parts::new(buffer, self.memory, &tile.layout, window.shape.size());
+            for k in 0..tile.blocks() {
+                if turn.cancelled() {
+                    return;
                 }
-                parts.hot[l % memory.hot] = made;
-                parts.rate = rates;
-                // A level's last two planes replace those of its block before as soon as no level
-                // of this block reads those any more.
-                if let Some(done) = l.checked_sub(memory.hot - 1) {
-                    parts.keep(done);
-                }
+                tile.block(simd, k, &mut parts, out);
             }
-            if memory.stages {
-                parts.keep(levels - 1);
-            }
+            first = end;
         }
+    }
+}
+
+/// The part of a slab that is worked on at once. Planes are numbered from the first that is loaded,
+/// by their place.
+struct Tile<'t, 's, 'p, 'a, T> {
+    slab: &'t Slab<'s, 'p, 'a, T>,
+    window: Window,
+    layout: Layout,
+    /// Rows, or columns, that are stored.
+    across: Range<usize>,
+    span: Span,
+    at_top: bool,
+    at_bottom: bool,
+    /// Places that are stored.
+    stored: Range<usize>,
+}
+
+impl<'t, 's, 'p, 'a, T: Real> Tile<'t, 's, 'p, 'a, T> {
+    fn new(slab: &'t Slab<'s, 'p, 'a, T>, window: Window, across: Range<usize>) -> Self {
+        let sweep = slab.sweep;
+        let planes = sweep.planes();
+        let ring = sweep.problem.periodic(sweep.along);
+        let levels = slab.scheme.steps.len();
+        let span = Span::around(slab.planes.start, slab.planes.end, levels, planes, ring);
+        let first = span.place(slab.planes.start);
+        Self {
+            slab,
+            window,
+            layout: Layout::new(sweep, &window.shape),
+            across,
+            span,
+            at_top: !ring && span.start == 0,
+            at_bottom: !ring && span.start as usize + span.length == planes,
+            stored: first..first + slab.planes.len(),
+        }
+    }
+
+    fn levels(&self) -> usize {
+        self.slab.scheme.steps.len()
+    }
+
+    /// In block k, level l makes `block` planes from place k·block − l on.
+    fn blocks(&self) -> usize {
+        (self.stored.end + self.levels()).div_ceil(self.slab.memory.block)
+    }
+
+    /// All levels of block `k`.
+    fn block<S: Simd>(&self, simd: S, k: usize, parts: &mut Parts<T>, out: &mut Rows<T>) {
+        let memory = self.slab.memory;
+        let block = memory.block;
+        parts.load(simd, self, k);
+        for l in 1..=self.levels() {
+            self.fetch_ahead(k, l, out);
+            let step = self.slab.scheme.steps[l - 1];
+            let made = std::mem::take(&mut parts.hot[l % memory.hot]);
+            if !self.step_whole(simd, k, l, step, parts, made) {
+                self.step_planes(simd, k, l, step, parts, made);
+                parts.keep(l - 1, k);
+            }
+            if l == self.levels() {
+                for (i, plane) in made.chunks_exact(parts.size).enumerate() {
+                    if let Some(place) = (k * block + i).checked_sub(l)
+                        && self.stored.contains(&place)
+                    {
+                        self.store(simd, plane, place, out);
+                    }
+                }
+            }
+            parts.hot[l % memory.hot] = made;
+        }
+    }
+
+    /// Places at which level `l` is right.
+    fn valid(&self, l: usize) -> Range<usize> {
+        let end = self.span.length;
+        let start = if self.at_top { 0 } else { l };
+        start..if self.at_bottom { end } else { end - l }
+    }
+
+    /// Level `l` of block `k` in one go, where all its planes are valid and alike; else `false`.
+    fn step_whole<S: Simd>(
+        &self,
+        simd: S,
+        k: usize,
+        l: usize,
+        step: Step<T>,
+        parts: &mut Parts<T>,
+        made: &mut [T],
+    ) -> bool {
+        let sweep = self.slab.sweep;
+        let block = parts.block;
+        let Some(first) = (k * block).checked_sub(l) else {
+            return false;
+        };
+        let valid = self.valid(l);
+        let inside = first > 0 && valid.start <= first && first + block < valid.end;
+        if !inside || sweep.varied || sweep.has_more() || block < 4 || block % 2 > 0 {
+            return false;
+        }
+        let size = parts.size;
+        let input = &*parts.hot[(l - 1) % parts.hots];
+        let [even, odd] = &mut parts.carried;
+        let (old, new) = if k % 2 == 0 || odd.is_empty() {
+            (even, odd)
+        } else {
+            (odd, even)
+        };
+        let (before, carried) = old[..2 * l * size].split_at_mut(2 * (l - 1) * size);
+        let older = match step {
+            Step::Euler => Run {
+                carried: &[],
+                block: &[],
+            },
+            Step::Stage(_) => Run {
+                carried: &before[2 * (l - 2) * size..],
+                block: &*parts.hot[(l - 2) % parts.hots],
+            },
+        };
+        let kept = new.get_mut(2 * (l - 1) * size..2 * l * size);
+        sweep.step_block(
+            simd,
+            &self.window,
+            (carried, kept),
+            input,
+            (step, older),
+            made,
+        );
         true
     }
 
-    fn store<T: Real>(
+    /// Level `l` of block `k`, as many planes as are valid, one or two at a time.
+    fn step_planes<S: Simd>(
         &self,
-        sweep: &Sweep<T>,
-        plane: &[T],
-        z: usize,
-        grid: &[T],
-        out: &mut Rows<T>,
+        simd: S,
+        k: usize,
+        l: usize,
+        step: Step<T>,
+        parts: &Parts<T>,
+        made: &mut [T],
     ) {
-        let place = z - self.slab.start;
+        let sweep = self.slab.sweep;
+        let (block, size) = (parts.block, parts.size);
+        let level = self.slab.scheme.first + l - 1;
+        let valid = self.valid(l);
+        let end = self.span.length;
+        let mut i = l.saturating_sub(k * block);
+        while i < block {
+            let place = k * block + i - l;
+            if !valid.contains(&place) {
+                i += 1;
+                continue;
+            }
+            let pair = !sweep.varied && i + 1 < block && valid.contains(&(place + 1));
+            let count = if pair { 2 } else { 1 };
+            let top = self.at_top && place == 0;
+            let bottom = self.at_bottom && place + count == end;
+            let plane = |i| parts.plane(l - 1, i, k);
+            let older = |i| match step {
+                Step::Euler => &[],
+                Step::Stage(_) => parts.plane(l - 2, i, k),
+            };
+            let (here, last) = (plane(i + 1), plane(i + count));
+            let up = if top { here } else { plane(i) };
+            let down = if bottom { last } else { plane(i + count + 1) };
+            let coefficients = parts.coefficients(&self.layout, place, top);
+            let made = &mut made[i * size..][..count * size];
+            let z = self.span.cell(place);
+            if pair {
+                let (first, second) = made.split_at_mut(size);
+                let next = parts.coefficients(&self.layout, place + 1, false);
+                sweep.step_pair(
+                    simd,
+                    &self.layout,
+                    [z, self.span.cell(place + 1)],
+                    &self.window,
+                    [coefficients, next],
+                    [up, here, last, down],
+                    (step, [older(i), older(i + 1)], level),
+                    [first, second],
+                );
+            } else {
+                sweep.step(
+                    simd,
+                    &self.layout,
+                    z,
+                    &self.window,
+                    coefficients,
+                    Planes { up, here, down },
+                    (step, older(i), level),
+                    made,
+                );
+            }
+            i += count;
+        }
+    }
+
+    /// Asks for a share of what the next block loads and stores: memory works while levels do.
+    fn fetch_ahead(&self, k: usize, l: usize, out: &mut Rows<T>) {
+        let sweep = self.slab.sweep;
+        let (block, levels, rows) = (
+            self.slab.memory.block,
+            self.levels(),
+            self.window.shape.rows,
+        );
+        let columns = self.window.columns;
+        let first = columns.cell(0);
+        let width = columns.length.min(columns.cells - first);
+        for row in block * rows * (l - 1) / levels..block * rows * l / levels {
+            let place = (k + 1) * block + row / rows;
+            if place < self.span.length {
+                let y = self.window.rows.cell(row % rows);
+                let start = sweep.row_start(self.span.cell(place), y);
+                prefetch(&self.slab.grid[start + first..][..width]);
+            }
+        }
         if sweep.along == 1 {
-            let start = sweep.row_start(z, 0);
-            let row = out.row(place);
+            for i in block * (l - 1) / levels..block * l / levels {
+                if let Some(place) = ((k + 1) * block + i).checked_sub(levels)
+                    && self.stored.contains(&place)
+                {
+                    let row = out.row(self.span.cell(place) - self.slab.planes.start);
+                    prefetch(&row[self.across.clone()]);
+                }
+            }
+        }
+    }
+
+    fn store<S: Simd>(&self, simd: S, plane: &[T], place: usize, out: &mut Rows<T>) {
+        let sweep = self.slab.sweep;
+        let z = self.span.cell(place);
+        let first = (z - self.slab.planes.start) * sweep.plane_rows();
+        let whole = 0..sweep.problem.shape[2];
+        let (rows, columns) = if sweep.along == 1 {
+            (0..1, self.across.clone())
+        } else {
+            (self.across.clone(), whole)
+        };
+        for y in rows {
+            let at = self.window.rows.place(y);
+            let start = sweep.row_start(z, y);
+            let row = out.row(first + y);
+            let blend = self.slab.scheme.blend;
+            let grid = self.slab.grid;
             sweep.store(
+                simd,
+                blend,
                 plane,
-                0,
+                at,
                 &self.window,
-                self.across.clone(),
+                columns.clone(),
                 grid,
                 start,
                 row,
             );
-            return;
-        }
-        let columns = 0..sweep.problem.shape[2];
-        for y in self.across.clone() {
-            let start = sweep.row_start(z, y);
-            let row = out.row(place * sweep.plane_rows() + y);
-            let at = self.window.rows.place(y);
-            sweep.store(plane, at, &self.window, columns.clone(), grid, start, row);
         }
     }
 }
@@ -384,14 +502,12 @@ impl Tile {
 /// A worker's memory, in parts.
 struct Parts<'b, T> {
     hot: [&'b mut [T]; 3],
-    /// The last two planes of each level's block before.
-    carried: &'b mut [T],
+    /// The last two planes of each level's block before, one generation or two that take turns.
+    carried: [&'b mut [T]; 2],
     slots: &'b mut [T],
-    /// Level 0, and the rates of the first stage.
-    zero: &'b mut [T],
-    rate: &'b mut [T],
     closed: &'b [T],
     block: usize,
+    hots: usize,
     ring: usize,
     size: usize,
 }
@@ -405,44 +521,33 @@ impl<'b, T: Real> Parts<'b, T> {
             part
         };
         let block = memory.block * size;
-        let kept = if memory.stages { memory.ring * size } else { 0 };
-        let third = if memory.hot == 3 { block } else { 0 };
+        let carried = 2 * memory.levels * size;
         let closed = next(size);
         closed.fill(T::ZERO);
         Self {
             closed,
-            hot: [next(block), next(block), next(third)],
-            carried: next(2 * memory.levels * size),
+            hot: [next(block), next(block), next((memory.hot - 2) * block)],
+            carried: [next(carried), next((memory.generations - 1) * carried)],
             slots: next(memory.ring * layout.slot()),
-            zero: next(kept),
-            rate: next(kept),
             block: memory.block,
+            hots: memory.hot,
             ring: memory.ring,
             size,
         }
     }
 
-    /// Loads the block of level 0 that begins at place `first` of the span.
-    fn load<S: Simd>(
-        &mut self,
-        simd: S,
-        sweep: &Sweep<T>,
-        layout: &Layout,
-        grid: &[T],
-        window: &Window,
-        span: &Span,
-        first: usize,
-    ) {
+    /// Loads level 0 of block `k`.
+    fn load<S: Simd>(&mut self, simd: S, tile: &Tile<'_, '_, '_, '_, T>, k: usize) {
+        let sweep = tile.slab.sweep;
+        let (window, layout) = (&tile.window, &tile.layout);
         let slot = layout.slot();
-        for place in first..span.length.min(first + self.block) {
-            let z = span.cell(place);
+        let first = k * self.block;
+        for place in first..tile.span.length.min(first + self.block) {
+            let z = tile.span.cell(place);
             let plane = &mut self.hot[0][(place - first) * self.size..][..self.size];
-            sweep.load(grid, z, window, plane);
-            let at = place % self.ring;
-            if !self.zero.is_empty() {
-                self.zero[at * self.size..][..self.size].copy_from_slice(plane);
-            }
+            sweep.load(tile.slab.grid, z, window, plane);
             if slot > 0 {
+                let at = place % self.ring;
                 let (here, before) = if at == 0 {
                     let (here, rest) = self.slots.split_at_mut(slot);
                     (here, &mut rest[(self.ring - 2) * slot..])
@@ -456,18 +561,14 @@ impl<'b, T: Real> Parts<'b, T> {
         }
     }
 
-    /// Plane `i` of level `level`: the two carried ones, then the block.
+    /// Plane `i` of level `level` in block `k`: the two carried ones, then the block.
     #[inline(always)]
-    fn plane(&self, level: usize, i: usize) -> &[T] {
+    fn plane(&self, level: usize, i: usize, k: usize) -> &[T] {
         let (from, at) = if i < 2 {
-            (&*self.carried, 2 * level + i)
+            let generation = if self.carried[1].is_empty() { 0 } else { k % 2 };
+            (&*self.carried[generation], 2 * level + i)
         } else {
-            let hot = if self.zero.is_empty() {
-                level % 2
-            } else {
-                level % 3
-            };
-            (&*self.hot[hot], i - 2)
+            (&*self.hot[level % self.hots], i - 2)
         };
         &from[at * self.size..][..self.size]
     }
@@ -487,14 +588,14 @@ impl<'b, T: Real> Parts<'b, T> {
         }
     }
 
-    /// Makes the last two planes of level `level`'s block its carried ones.
-    fn keep(&mut self, level: usize) {
-        let hot = if self.zero.is_empty() {
-            level % 2
+    /// Makes the last two planes of level `level`'s block `k` its carried ones.
+    fn keep(&mut self, level: usize, k: usize) {
+        let last = &self.hot[level % self.hots][(self.block - 2) * self.size..][..2 * self.size];
+        let generation = if self.carried[1].is_empty() {
+            0
         } else {
-            level % 3
+            1 - k % 2
         };
-        let last = &self.hot[hot][(self.block - 2) * self.size..][..2 * self.size];
-        self.carried[2 * level * self.size..][..2 * self.size].copy_from_slice(last);
+        self.carried[generation][2 * level * self.size..][..2 * self.size].copy_from_slice(last);
     }
 }

@@ -7,9 +7,9 @@
 
 use fearless_simd::Simd;
 
-use super::blocking::{self, Blocks};
+use super::blocking::{self, Blocks, Scheme};
 use super::boundary::reserved;
-use super::plane::{Planes, Stages, Step};
+use super::plane::{Planes, Step};
 use super::problem::Problem;
 use super::sweep::{Layout, Slots, Span, Sweep};
 use crate::scratch::Scratch;
@@ -79,11 +79,12 @@ pub fn explicit<T: Real>(
         let count = end - level;
         fearless_simd::dispatch!(context.level, simd => {
             if blocking == Blocking::Plain || problem.velocity.is_some() {
-                plain(simd, &sweep, source, target, (Step::Euler, level), None, context)
+                plain(simd, &sweep, source, target, (Step::Euler, level), context)
             } else {
                 let blocks = Blocks::new(&sweep, count, 2, context.threads);
                 let all = [Step::Euler; blocking::MOST_LEVELS];
-                blocking::pass(simd, &sweep, &blocks, source, target, (&all[..count], level), context)
+                let scheme = Scheme { steps: &all[..count], first: level, blend: None };
+                blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
             }
         })?;
         level = end;
@@ -92,22 +93,13 @@ pub fn explicit<T: Real>(
     Ok(())
 }
 
-/// The arrays that a stage of RKL2 has beside its own field: the one before the first stage, and
-/// the first stage's rate.
-pub(super) struct StageArrays<'s, T> {
-    pub(super) zero: &'s [T],
-    pub(super) rate: &'s mut [T],
-}
-
-/// One plain step from `from` to `to`. For a stage of RKL2, `to` holds the field before `from`.
-#[expect(clippy::too_many_arguments, reason = "one step's whole world")]
+/// One plain step from `from` to `to`. For a stage, `to` holds the field before `from`.
 pub(super) fn plain<S: Simd, T: Real>(
     simd: S,
     sweep: &Sweep<T>,
     from: &[T],
     to: &mut [T],
     (step, level): (Step<T>, usize),
-    arrays: Option<StageArrays<T>>,
     context: &Context,
 ) -> Result<(), Error> {
     let problem = sweep.problem;
@@ -120,28 +112,17 @@ pub(super) fn plain<S: Simd, T: Real>(
     let slab = planes.div_ceil(4 * context.threads).max(planes.min(16));
     let slabs = planes.div_ceil(slab);
     let shape = [to.len() / columns, columns];
-    let (zero, rates) = match arrays {
-        None => (None, None),
-        Some(StageArrays { zero, rate }) => (
-            Some(zero),
-            Some(ViewMut::contiguous(rate, &shape)?.split_rows(planes * rows, slab * rows)?),
-        ),
-    };
     let tiles = ViewMut::contiguous(to, &shape)?.split_rows(planes * rows, slab * rows)?;
     let ring = problem.periodic(sweep.along);
-    let memory = 8 * size + 3 * slot;
+    let memory = 6 * size + 3 * slot;
     let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory)?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
         let mut out = tiles.take(turn.tile);
-        let mut rates = rates.as_ref().map(|rates| rates.take(turn.tile));
         let cells = planes * rows * columns;
-        let batch = turn.tile / slabs * cells;
-        let grid = &from[batch..][..cells];
+        let grid = &from[turn.tile / slabs * cells..][..cells];
         let mut buffer = scratch.lock(turn.worker);
         let (closed, rest) = buffer.split_at_mut(size);
         let (made, rest) = rest.split_at_mut(size);
-        let (rate, rest) = rest.split_at_mut(size);
-        let (first, rest) = rest.split_at_mut(size);
         let (older, rest) = rest.split_at_mut(size);
         let (loaded, slots) = rest.split_at_mut(3 * size);
         closed.fill(T::ZERO);
@@ -191,19 +172,13 @@ pub(super) fn plain<S: Simd, T: Real>(
                 },
                 closed,
             };
-            if let (Some(zero), Some(rates)) = (zero, &mut rates) {
-                sweep.load(&zero[batch..][..cells], z, &window, first);
+            let row = |y: usize| (z - start) * rows + y;
+            if let Step::Stage(_) = step {
                 for y in 0..rows {
-                    let row = (z - start) * rows + y;
-                    sweep.load_row(out.row(row), z, y, &window, older);
-                    sweep.load_row(rates.row(row), z, y, &window, rate);
+                    sweep.load_row(out.row(row(y)), z, y, &window, older);
                 }
             }
-            let mut stages = Stages {
-                zero: first,
-                older,
-                rate,
-            };
+            let stepped = (step, &*older, level);
             sweep.step(
                 simd,
                 &layout,
@@ -211,18 +186,22 @@ pub(super) fn plain<S: Simd, T: Real>(
                 &window,
                 coefficients,
                 around,
-                (step, level),
-                &mut stages,
+                stepped,
                 made,
             );
             for y in 0..rows {
-                let row = (z - start) * rows + y;
                 let cell = sweep.row_start(z, y);
-                sweep.store(made, y, &window, 0..columns, grid, cell, out.row(row));
-                if let (Some(rates), Step::First(_)) = (&mut rates, step) {
-                    let kept = &window.shape.row(rate, y)[super::plane::PAD..][..columns];
-                    rates.row(row).copy_from_slice(kept);
-                }
+                sweep.store(
+                    simd,
+                    None,
+                    made,
+                    y,
+                    &window,
+                    0..columns,
+                    grid,
+                    cell,
+                    out.row(row(y)),
+                );
             }
         }
     })

@@ -1,7 +1,7 @@
 //! One step of one plane: the inner loops that every sweep shares.
 //!
 //! rate = Σ over axes of c·(E + W − 2u), or of c_E·(E − u) + c_W·(W − u) with a coefficient for
-//! each face;  Euler: out = u + rate;  RKL2: `first` and `stage` below.
+//! each face;  then a [`Step`]: Euler's, or a stage of Legendre's recursion.
 //!
 //! A plane is rows of cells, each behind PAD elements whose last is the ghost cell; another ghost
 //! cell stands behind the last cell. Up and down are the planes before and behind it along the
@@ -117,109 +117,436 @@ pub(super) struct Faces<'a, T> {
 pub(super) enum Step<T> {
     /// out = u + rate.
     Euler,
-    /// out = u + m·rate, and the rate is kept.
-    First(T),
-    /// out = z + µ(u − z) + ν(w − z) + m·rate + γ·(first rate), with z the field before the first
-    /// stage and w the one before u.
-    Stage { mu: T, nu: T, m: T, gamma: T },
-}
-
-/// The planes that RKL2 has beside those of Euler; empty there.
-pub(super) struct Stages<'a, T> {
-    pub(super) zero: &'a [T],
-    pub(super) older: &'a [T],
-    pub(super) rate: &'a mut [T],
+    /// out = w + c·(u + rate − w), with w the field before u: Legendre's recursion.
+    Stage(T),
 }
 
 const EULER: u8 = 0;
-const FIRST: u8 = 1;
-const STAGE: u8 = 2;
+const STAGE: u8 = 1;
 
-/// One plane with the same coefficient `scale` on all faces of an axis.
+/// One plane with the same coefficient on all faces of an axis: `scale` holds those along the
+/// sweep's axis, north and south, east and west.
 #[inline(always)]
 pub(super) fn constant<S: Simd, T: Real>(
     simd: S,
     shape: &Shape,
     scale: [T; 3],
     planes: Planes<T>,
-    step: Step<T>,
-    stages: &mut Stages<T>,
+    (step, older): (Step<T>, &[T]),
     out: &mut [T],
 ) {
-    let thick = shape.rows > 1;
-    match (step, thick) {
-        (Step::Euler, false) => {
-            constant_as::<S, T, EULER, false>(simd, shape, scale, planes, step, stages, out);
+    match (shape.rows > 1, isotropic(shape, scale)) {
+        (false, false) => {
+            constant_star::<S, T, false, false>(simd, shape, scale, planes, (step, older), out);
         }
-        (Step::Euler, true) => {
-            constant_as::<S, T, EULER, true>(simd, shape, scale, planes, step, stages, out);
+        (false, true) => {
+            constant_star::<S, T, false, true>(simd, shape, scale, planes, (step, older), out);
         }
-        (Step::First(_), false) => {
-            constant_as::<S, T, FIRST, false>(simd, shape, scale, planes, step, stages, out);
+        (true, false) => {
+            constant_star::<S, T, true, false>(simd, shape, scale, planes, (step, older), out);
         }
-        (Step::First(_), true) => {
-            constant_as::<S, T, FIRST, true>(simd, shape, scale, planes, step, stages, out);
+        (true, true) => {
+            constant_star::<S, T, true, true>(simd, shape, scale, planes, (step, older), out);
         }
-        (Step::Stage { .. }, false) => {
-            constant_as::<S, T, STAGE, false>(simd, shape, scale, planes, step, stages, out);
+    }
+}
+
+/// Whether one coefficient serves all axes of the plane's grid.
+fn isotropic<T: Real>(shape: &Shape, scale: [T; 3]) -> bool {
+    scale[0] == scale[2] && (shape.rows == 1 || scale[1] == scale[2])
+}
+
+#[inline(always)]
+fn constant_star<S: Simd, T: Real, const THICK: bool, const SAME: bool>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    planes: Planes<T>,
+    (step, older): (Step<T>, &[T]),
+    out: &mut [T],
+) {
+    match step {
+        Step::Euler => {
+            constant_as::<S, T, EULER, THICK, SAME>(simd, shape, scale, planes, (step, older), out)
         }
-        (Step::Stage { .. }, true) => {
-            constant_as::<S, T, STAGE, true>(simd, shape, scale, planes, step, stages, out);
+        Step::Stage(_) => {
+            constant_as::<S, T, STAGE, THICK, SAME>(simd, shape, scale, planes, (step, older), out)
         }
     }
 }
 
 #[simd]
 #[inline(never)]
-fn constant_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
+fn constant_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
     simd: S,
     shape: &Shape,
     scale: [T; 3],
     planes: Planes<T>,
-    step: Step<T>,
-    stages: &mut Stages<T>,
+    (step, older): (Step<T>, &[T]),
     out: &mut [T],
 ) {
     let lanes = Lanes::<S, T>::LEN;
-    let minus_two = Lanes::<S, T>::splat(simd, T::from_f64(-2.0));
-    let along = Lanes::<S, T>::splat(simd, scale[0]);
-    let north_south = Lanes::<S, T>::splat(simd, scale[1]);
-    let east_west = Lanes::<S, T>::splat(simd, scale[2]);
+    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
     let finish = Finish::<S, T>::new(simd, step);
     let count = shape.width.next_multiple_of(lanes);
     for y in 0..shape.rows {
-        let here = shape.row(planes.here, y);
-        let (west, east) = (&here[PAD - 1..][..count], &here[PAD + 1..][..count]);
-        let centre = &here[PAD..][..count];
+        let (n, s) = shape.beside(y);
+        let rows = Rows::new(shape, planes.here, [n, y, s], count);
         let up = &shape.row(planes.up, y)[PAD..][..count];
         let down = &shape.row(planes.down, y)[PAD..][..count];
-        let (n, s) = shape.beside(y);
-        let north = &shape.row(planes.here, n)[PAD..][..count];
-        let south = &shape.row(planes.here, s)[PAD..][..count];
-        let mut kept = kept::<T, STEP>(shape, stages, y, count);
+        let older = older_row::<T, STEP>(shape, older, y, count);
         let out = &mut shape.row_mut(out, y)[PAD..][..count];
         let mut at = 0;
         while at + lanes <= count {
-            let u = load::<S, T>(simd, centre, at);
-            let x = u.mul_add(
-                minus_two,
-                load::<S, T>(simd, east, at) + load::<S, T>(simd, west, at),
-            );
-            let mut rate = x * east_west;
-            if THICK {
-                let y = u.mul_add(
-                    minus_two,
-                    load::<S, T>(simd, north, at) + load::<S, T>(simd, south, at),
-                );
-                rate = y.mul_add(north_south, rate);
-            }
-            let z = u.mul_add(
-                minus_two,
-                load::<S, T>(simd, up, at) + load::<S, T>(simd, down, at),
-            );
-            rate = z.mul_add(along, rate);
-            finish.write::<STEP>(simd, u, rate, &mut kept, at, out);
+            let u = load::<S, T>(simd, rows.centre, at);
+            let (above, below) = (load::<S, T>(simd, up, at), load::<S, T>(simd, down, at));
+            let rate = star.rate(simd, &rows, at, u, above, below);
+            finish.write::<STEP>(simd, u, rate, older, at, out);
             at += lanes;
+        }
+    }
+}
+
+/// A step of two planes, one behind the other: what [`constant`] does of each, with every cell that
+/// both read loaded once.
+#[inline(always)]
+pub(super) fn pair<S: Simd, T: Real>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    planes: [&[T]; 4],
+    (step, older): (Step<T>, [&[T]; 2]),
+    out: [&mut [T]; 2],
+) {
+    match (step, shape.rows > 1, isotropic(shape, scale)) {
+        (Step::Euler, false, false) => {
+            pair_as::<S, T, EULER, false, false>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Euler, false, true) => {
+            pair_as::<S, T, EULER, false, true>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Euler, true, false) => {
+            pair_as::<S, T, EULER, true, false>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Euler, true, true) => {
+            pair_as::<S, T, EULER, true, true>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Stage(_), false, false) => {
+            pair_as::<S, T, STAGE, false, false>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Stage(_), false, true) => {
+            pair_as::<S, T, STAGE, false, true>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Stage(_), true, false) => {
+            pair_as::<S, T, STAGE, true, false>(simd, shape, scale, planes, (step, older), out)
+        }
+        (Step::Stage(_), true, true) => {
+            pair_as::<S, T, STAGE, true, true>(simd, shape, scale, planes, (step, older), out)
+        }
+    }
+}
+
+#[simd]
+#[inline(never)]
+fn pair_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    planes: [&[T]; 4],
+    (step, older): (Step<T>, [&[T]; 2]),
+    out: [&mut [T]; 2],
+) {
+    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
+    let finish = Finish::<S, T>::new(simd, step);
+    star.pair::<STEP, false>(simd, shape, planes, (&finish, older), out, &mut []);
+}
+
+/// A block of planes of one level, with the two before it.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a, T> {
+    pub(super) carried: &'a [T],
+    pub(super) block: &'a [T],
+}
+
+impl<'a, T> Run<'a, T> {
+    /// Plane `i`: the two carried ones, then the block.
+    #[inline(always)]
+    fn plane(&self, i: usize, size: usize) -> &'a [T] {
+        let (planes, i) = if i < 2 {
+            (self.carried, i)
+        } else {
+            (self.block, i - 2)
+        };
+        &planes[i * size..][..size]
+    }
+}
+
+/// A step of a whole block of planes, an even number and at least 4: what [`constant`] does of
+/// each. Plane i of `out` is made of the planes i, i + 1 and i + 2 of `carried` and `block`, one
+/// after the other, two at a time, so that a cell that both read is loaded once. The last two
+/// planes of the block become the carried ones of `kept`; `None`: of `carried` itself.
+#[inline(always)]
+pub(super) fn block<S: Simd, T: Real>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    (carried, kept): (&mut [T], Option<&mut [T]>),
+    block: &[T],
+    (step, older): (Step<T>, Run<T>),
+    out: &mut [T],
+) {
+    let step = (step, older);
+    match (step.0, shape.rows > 1, isotropic(shape, scale)) {
+        (Step::Euler, false, false) => block_as::<S, T, EULER, false, false>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Euler, false, true) => block_as::<S, T, EULER, false, true>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Euler, true, false) => block_as::<S, T, EULER, true, false>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Euler, true, true) => block_as::<S, T, EULER, true, true>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Stage(_), false, false) => block_as::<S, T, STAGE, false, false>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Stage(_), false, true) => block_as::<S, T, STAGE, false, true>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Stage(_), true, false) => block_as::<S, T, STAGE, true, false>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+        (Step::Stage(_), true, true) => block_as::<S, T, STAGE, true, true>(
+            simd,
+            shape,
+            scale,
+            (carried, kept),
+            block,
+            step,
+            out,
+        ),
+    }
+}
+
+#[simd]
+#[inline(never)]
+fn block_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    (carried, kept): (&mut [T], Option<&mut [T]>),
+    block: &[T],
+    (step, older): (Step<T>, Run<T>),
+    out: &mut [T],
+) {
+    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
+    let finish = Finish::<S, T>::new(simd, step);
+    let size = shape.size();
+    let planes = block.len() / size;
+    let older = |i: usize| {
+        let plane = |i: usize| {
+            if STEP == STAGE {
+                older.plane(i, size)
+            } else {
+                &[]
+            }
+        };
+        (&finish, [plane(i), plane(i + 1)])
+    };
+    let plane = |i: usize| &block[i * size..][..size];
+    let (first, second) = out[..2 * size].split_at_mut(size);
+    let (up, here) = carried.split_at(size);
+    let around = [up, here, plane(0), plane(1)];
+    star.pair::<STEP, false>(simd, shape, around, older(0), [first, second], &mut []);
+    let kept = kept.unwrap_or(carried);
+    let mut i = 2;
+    while i < planes {
+        let (first, second) = out[i * size..][..2 * size].split_at_mut(size);
+        let around = [plane(i - 2), plane(i - 1), plane(i), plane(i + 1)];
+        if i + 2 < planes {
+            star.pair::<STEP, false>(simd, shape, around, older(i), [first, second], &mut []);
+        } else {
+            star.pair::<STEP, true>(simd, shape, around, older(i), [first, second], kept);
+        }
+        i += 2;
+    }
+}
+
+/// A row and its neighbours within its plane.
+struct Rows<'a, T> {
+    west: &'a [T],
+    centre: &'a [T],
+    east: &'a [T],
+    north: &'a [T],
+    south: &'a [T],
+}
+
+impl<'a, T: Real> Rows<'a, T> {
+    #[inline(always)]
+    fn new(shape: &Shape, plane: &'a [T], [n, y, s]: [usize; 3], count: usize) -> Self {
+        let row = shape.row(plane, y);
+        Self {
+            west: &row[PAD - 1..][..count],
+            centre: &row[PAD..][..count],
+            east: &row[PAD + 1..][..count],
+            north: &shape.row(plane, n)[PAD..][..count],
+            south: &shape.row(plane, s)[PAD..][..count],
+        }
+    }
+}
+
+/// The coefficients of a cell's neighbours in lanes; SAME: one for all axes.
+struct Star<S: Simd, T: Real, const THICK: bool, const SAME: bool> {
+    /// Minus the number of neighbours of which a sum is taken.
+    minus: Lanes<S, T>,
+    along: Lanes<S, T>,
+    north_south: Lanes<S, T>,
+    east_west: Lanes<S, T>,
+}
+
+impl<S: Simd, T: Real, const THICK: bool, const SAME: bool> Star<S, T, THICK, SAME> {
+    #[inline(always)]
+    fn new(simd: S, scale: [T; 3]) -> Self {
+        let neighbours = match (SAME, THICK) {
+            (false, _) => 2.0,
+            (true, false) => 4.0,
+            (true, true) => 6.0,
+        };
+        Self {
+            minus: Lanes::<S, T>::splat(simd, T::from_f64(-neighbours)),
+            along: Lanes::<S, T>::splat(simd, scale[0]),
+            north_south: Lanes::<S, T>::splat(simd, scale[1]),
+            east_west: Lanes::<S, T>::splat(simd, scale[2]),
+        }
+    }
+
+    /// Σ over axes of c·(E + W − 2u).
+    #[inline(always)]
+    fn rate(
+        &self,
+        simd: S,
+        rows: &Rows<T>,
+        at: usize,
+        u: Lanes<S, T>,
+        above: Lanes<S, T>,
+        below: Lanes<S, T>,
+    ) -> Lanes<S, T> {
+        let x = load::<S, T>(simd, rows.east, at) + load::<S, T>(simd, rows.west, at);
+        let z = above + below;
+        if SAME {
+            let mut sum = x + z;
+            if THICK {
+                sum =
+                    sum + (load::<S, T>(simd, rows.north, at) + load::<S, T>(simd, rows.south, at));
+            }
+            return u.mul_add(self.minus, sum) * self.east_west;
+        }
+        let mut rate = u.mul_add(self.minus, x) * self.east_west;
+        if THICK {
+            let y = load::<S, T>(simd, rows.north, at) + load::<S, T>(simd, rows.south, at);
+            rate = u.mul_add(self.minus, y).mul_add(self.north_south, rate);
+        }
+        u.mul_add(self.minus, z).mul_add(self.along, rate)
+    }
+
+    /// Steps the middle two planes. `kept`, where asked for, gets a copy of the last two.
+    #[inline(always)]
+    fn pair<const STEP: u8, const KEEP: bool>(
+        &self,
+        simd: S,
+        shape: &Shape,
+        [up, first, second, down]: [&[T]; 4],
+        (finish, [older_first, older_second]): (&Finish<S, T>, [&[T]; 2]),
+        [to_first, to_second]: [&mut [T]; 2],
+        kept: &mut [T],
+    ) {
+        let lanes = Lanes::<S, T>::LEN;
+        let count = shape.width.next_multiple_of(lanes);
+        let (kept_second, kept_down) = kept.split_at_mut(if KEEP { shape.size() } else { 0 });
+        for y in 0..shape.rows {
+            let (n, s) = shape.beside(y);
+            let first = Rows::new(shape, first, [n, y, s], count);
+            let second = Rows::new(shape, second, [n, y, s], count);
+            let up = &shape.row(up, y)[PAD..][..count];
+            let down = &shape.row(down, y)[PAD..][..count];
+            let older_first = older_row::<T, STEP>(shape, older_first, y, count);
+            let older_second = older_row::<T, STEP>(shape, older_second, y, count);
+            let cells = y * shape.stride + PAD..y * shape.stride + PAD + count;
+            {
+                let to_first = &mut to_first[cells.clone()];
+                let to_second = &mut to_second[cells.clone()];
+                let (keep_second, keep_down): (&mut [T], &mut [T]) = if KEEP {
+                    (&mut kept_second[cells.clone()], &mut kept_down[cells])
+                } else {
+                    (&mut [], &mut [])
+                };
+                let mut at = 0;
+                while at + lanes <= count {
+                    let u = load::<S, T>(simd, first.centre, at);
+                    let v = load::<S, T>(simd, second.centre, at);
+                    let above = load::<S, T>(simd, up, at);
+                    let rate = self.rate(simd, &first, at, u, above, v);
+                    finish.write::<STEP>(simd, u, rate, older_first, at, to_first);
+                    let below = load::<S, T>(simd, down, at);
+                    let rate = self.rate(simd, &second, at, v, u, below);
+                    finish.write::<STEP>(simd, v, rate, older_second, at, to_second);
+                    if KEEP {
+                        v.store_slice(&mut keep_second[at..at + lanes]);
+                        below.store_slice(&mut keep_down[at..at + lanes]);
+                    }
+                    at += lanes;
+                }
+            }
+            shape.close(shape.row_mut(to_first, y));
+            shape.close(shape.row_mut(to_second, y));
+            if KEEP {
+                shape.close(shape.row_mut(kept_second, y));
+                shape.close(shape.row_mut(kept_down, y));
+            }
         }
     }
 }
@@ -231,29 +558,22 @@ pub(super) fn varied<S: Simd, T: Real>(
     shape: &Shape,
     faces: Faces<T>,
     planes: Planes<T>,
-    step: Step<T>,
-    stages: &mut Stages<T>,
+    (step, older): (Step<T>, &[T]),
     out: &mut [T],
 ) {
     let thick = shape.rows > 1;
     match (step, thick) {
         (Step::Euler, false) => {
-            varied_as::<S, T, EULER, false>(simd, shape, faces, planes, step, stages, out);
+            varied_as::<S, T, EULER, false>(simd, shape, faces, planes, (step, older), out);
         }
         (Step::Euler, true) => {
-            varied_as::<S, T, EULER, true>(simd, shape, faces, planes, step, stages, out);
+            varied_as::<S, T, EULER, true>(simd, shape, faces, planes, (step, older), out);
         }
-        (Step::First(_), false) => {
-            varied_as::<S, T, FIRST, false>(simd, shape, faces, planes, step, stages, out);
+        (Step::Stage(_), false) => {
+            varied_as::<S, T, STAGE, false>(simd, shape, faces, planes, (step, older), out);
         }
-        (Step::First(_), true) => {
-            varied_as::<S, T, FIRST, true>(simd, shape, faces, planes, step, stages, out);
-        }
-        (Step::Stage { .. }, false) => {
-            varied_as::<S, T, STAGE, false>(simd, shape, faces, planes, step, stages, out);
-        }
-        (Step::Stage { .. }, true) => {
-            varied_as::<S, T, STAGE, true>(simd, shape, faces, planes, step, stages, out);
+        (Step::Stage(_), true) => {
+            varied_as::<S, T, STAGE, true>(simd, shape, faces, planes, (step, older), out);
         }
     }
 }
@@ -265,8 +585,7 @@ fn varied_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
     shape: &Shape,
     faces: Faces<T>,
     planes: Planes<T>,
-    step: Step<T>,
-    stages: &mut Stages<T>,
+    (step, older): (Step<T>, &[T]),
     out: &mut [T],
 ) {
     let lanes = Lanes::<S, T>::LEN;
@@ -298,7 +617,7 @@ fn varied_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
         } else {
             (centre, centre, centre, centre)
         };
-        let mut kept = kept::<T, STEP>(shape, stages, y, count);
+        let older = older_row::<T, STEP>(shape, older, y, count);
         let out = &mut shape.row_mut(out, y)[PAD..][..count];
         let mut at = 0;
         while at + lanes <= count {
@@ -316,7 +635,7 @@ fn varied_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
             let from_down = (load::<S, T>(simd, down, at) - u) * load::<S, T>(simd, down_face, at);
             let from_up = (load::<S, T>(simd, up, at) - u) * load::<S, T>(simd, up_face, at);
             rate = rate + (from_down + from_up);
-            finish.write::<STEP>(simd, u, rate, &mut kept, at, out);
+            finish.write::<STEP>(simd, u, rate, older, at, out);
             at += lanes;
         }
     }
@@ -327,61 +646,34 @@ fn load<S: Simd, T: Real>(simd: S, row: &[T], at: usize) -> Lanes<S, T> {
     Lanes::<S, T>::from_slice(simd, &row[at..at + Lanes::<S, T>::LEN])
 }
 
-/// Rows of [`Stages`].
-struct Kept<'a, T> {
-    zero: &'a [T],
-    older: &'a [T],
-    rate: &'a mut [T],
-}
-
+/// Row `y` of the plane before the one that is stepped; none for Euler.
 #[inline(always)]
-fn kept<'a, T, const STEP: u8>(
+fn older_row<'a, T, const STEP: u8>(
     shape: &Shape,
-    stages: &'a mut Stages<T>,
+    older: &'a [T],
     y: usize,
     count: usize,
-) -> Kept<'a, T> {
-    let from = y * shape.stride + PAD;
+) -> &'a [T] {
     match STEP {
-        EULER => Kept {
-            zero: &[],
-            older: &[],
-            rate: &mut [],
-        },
-        FIRST => Kept {
-            zero: &[],
-            older: &[],
-            rate: &mut stages.rate[from..][..count],
-        },
-        _ => Kept {
-            zero: &stages.zero[from..][..count],
-            older: &stages.older[from..][..count],
-            rate: &mut stages.rate[from..][..count],
-        },
+        EULER => &[],
+        _ => &shape.row(older, y)[PAD..][..count],
     }
 }
 
 /// A [`Step`] in lanes.
 struct Finish<S: Simd, T: Real> {
-    mu: Lanes<S, T>,
-    nu: Lanes<S, T>,
-    m: Lanes<S, T>,
-    gamma: Lanes<S, T>,
+    c: Lanes<S, T>,
 }
 
 impl<S: Simd, T: Real> Finish<S, T> {
     #[inline(always)]
     fn new(simd: S, step: Step<T>) -> Self {
-        let (mu, nu, m, gamma) = match step {
-            Step::Euler => (T::ZERO, T::ZERO, T::ZERO, T::ZERO),
-            Step::First(m) => (T::ZERO, T::ZERO, m, T::ZERO),
-            Step::Stage { mu, nu, m, gamma } => (mu, nu, m, gamma),
+        let c = match step {
+            Step::Euler => T::ONE,
+            Step::Stage(c) => c,
         };
         Self {
-            mu: Lanes::<S, T>::splat(simd, mu),
-            nu: Lanes::<S, T>::splat(simd, nu),
-            m: Lanes::<S, T>::splat(simd, m),
-            gamma: Lanes::<S, T>::splat(simd, gamma),
+            c: Lanes::<S, T>::splat(simd, c),
         }
     }
 
@@ -391,27 +683,16 @@ impl<S: Simd, T: Real> Finish<S, T> {
         simd: S,
         u: Lanes<S, T>,
         rate: Lanes<S, T>,
-        kept: &mut Kept<T>,
+        older: &[T],
         at: usize,
         out: &mut [T],
     ) {
-        let cells = at..at + Lanes::<S, T>::LEN;
-        let value = match STEP {
-            EULER => u + rate,
-            FIRST => {
-                rate.store_slice(&mut kept.rate[cells.clone()]);
-                rate.mul_add(self.m, u)
-            }
-            _ => {
-                // Differences from the first field: where all are equal, they stay so exactly.
-                let zero = load::<S, T>(simd, kept.zero, at);
-                let mut change = rate * self.m;
-                change = load::<S, T>(simd, kept.rate, at).mul_add(self.gamma, change);
-                change = (load::<S, T>(simd, kept.older, at) - zero).mul_add(self.nu, change);
-                change = (u - zero).mul_add(self.mu, change);
-                zero + change
-            }
-        };
-        value.store_slice(&mut out[cells]);
+        let mut value = u + rate;
+        if STEP == STAGE {
+            // From differences: where nothing changes, nothing does to the bit.
+            let older = load::<S, T>(simd, older, at);
+            value = (value - older).mul_add(self.c, older);
+        }
+        value.store_slice(&mut out[at..at + Lanes::<S, T>::LEN]);
     }
 }

@@ -1,21 +1,29 @@
 //! RKL2: a second-order Runge–Kutta method of s stages that is stable for steps about s²/4 times as
 //! long as Euler's.
 //!
-//! Y₁ = Y₀ + µ̃₁τL(Y₀);  Y_j = µ_jY_{j−1} + ν_jY_{j−2} + (1 − µ_j − ν_j)Y₀ + µ̃_jτL(Y_{j−1}) +
-//! γ̃_jτL(Y₀), written as differences from Y₀, so that a field that should not change does not.
-//! The stability function is a shifted Legendre polynomial, positive on the whole stable interval
-//! τ·λ ≤ (s² + s − 2)/2. Source: Meyer, Balsara & Aslam 2014, J. Comput. Phys. 257, 594.
+//! Its stability function is R = 1 − b + b·P_s(1 + wτL), P_s Legendre's polynomial, w = 4/(s² + s −
+//! 2), b = (s² + s − 2)/(2s(s + 1)): second order, and of magnitude ≤ 1 for τ·λ ≤ (s² + s − 2)/2.
+//! The source's recursion for R needs Y₀ and L(Y₀) in each stage. Its Y_j = Y₀ + b_j(Z_j − Y₀) with
+//!
+//! Z₀ = Y₀;  Z₁ = E(Z₀);  Z_j = Z_{j−2} + (2j − 1)/j·(E(Z_{j−1}) − Z_{j−2});  Y_s = Y₀ + b(Z_s − Y₀),
+//!
+//! E one step of Euler's of length wτ: the same numbers from one array less in each stage than even
+//! two-step methods have, and a field that should not change does not, to the bit.
+//! Source: Meyer, Balsara & Aslam 2014, J. Comput. Phys. 257, 594.
 //!
 //! All stages of a step are made in one pass over memory where they are few enough
 //! ([`super::blocking`]), else in one plain sweep a stage.
 
-use super::blocking::{self, Blocks};
+use super::blocking::{self, Blocks, Scheme};
 use super::boundary::reserved;
-use super::explicit::{Blocking, StageArrays, plain};
+use super::explicit::{Blocking, plain};
 use super::plane::Step;
 use super::problem::Problem;
-use super::sweep::Sweep;
+use super::sweep::{Sweep, blend_rows};
+use crate::layers::rows::TILE;
 use crate::simd::Real;
+use crate::threads::{self, Turn};
+use crate::view::ViewMut;
 use crate::{Context, Error};
 
 /// `out` is `field`, any number of grids one after the other, `steps` steps of `dt` later, each of
@@ -57,14 +65,24 @@ pub fn rkl2<T: Real>(
         out.copy_from_slice(field);
         return Ok(());
     }
-    let sweep = Sweep::new(problem, dt)?;
-    let scheme = scheme(stages)?;
+    let s = stages as f64;
+    let reach = s * s + s - 2.0;
+    let sweep = Sweep::new(problem, dt * 4.0 / reach)?;
+    let blend = T::from_f64(reach / (2.0 * s * (s + 1.0)));
+    let mut all = reserved(stages)?;
+    all.push(Step::Euler);
+    all.extend((2..=stages).map(|j| Step::Stage(T::from_f64((2.0 * j as f64 - 1.0) / j as f64))));
     let blocked = match blocking {
         Blocking::Plain => false,
         Blocking::Levels(_) => true,
         Blocking::Auto => stages <= blocking::most_stages(&sweep),
     };
     if blocked {
+        let scheme = Scheme {
+            steps: &all,
+            first: 0,
+            blend: Some(blend),
+        };
         let mut other = filled(if steps > 1 { field.len() } else { 0 })?;
         let mut buffers = [out, &mut other[..]];
         // The last step writes to out, each one to the buffer that the one before did not.
@@ -79,70 +97,74 @@ pub fn rkl2<T: Real>(
             let source = if step == 0 { field } else { source };
             let blocks = Blocks::new(&sweep, stages, 3, context.threads);
             fearless_simd::dispatch!(context.level, simd => {
-                blocking::pass(simd, &sweep, &blocks, source, target, (&scheme, 0), context)
+                blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
             })?;
             to = 1 - to;
         }
         return Ok(());
     }
     let mut zero = filled(field.len())?;
-    let mut rate = filled(field.len())?;
     let mut other = filled(field.len())?;
     out.copy_from_slice(field);
     for _ in 0..steps {
         zero.copy_from_slice(out);
-        other.copy_from_slice(out);
-        // Y_j stands where Y_{j−2} stood.
+        // Z_j stands where Z_{j−2} stood.
         let mut buffers = [&mut *out, &mut other[..]];
-        for (stage, &step) in scheme.iter().enumerate() {
+        for (stage, &step) in all.iter().enumerate() {
             let [first, second] = &mut buffers;
             let (target, source): (&mut [T], &[T]) = if stage % 2 == 1 {
                 (first, second)
             } else {
                 (second, first)
             };
-            let arrays = Some(StageArrays {
-                zero: &zero,
-                rate: &mut rate,
-            });
             fearless_simd::dispatch!(context.level, simd => {
-                plain(simd, &sweep, source, target, (step, 0), arrays, context)
+                plain(simd, &sweep, source, target, (step, 0), context)
             })?;
         }
         if stages % 2 == 1 {
             out.copy_from_slice(&other);
         }
+        blend_fields(problem, blend, &zero, out, context)?;
     }
     Ok(())
+}
+
+/// `last` becomes the field `blend` of the way from `zero` to it; walls, which may hold anything,
+/// stay as they are.
+fn blend_fields<T: Real>(
+    problem: &Problem<T>,
+    blend: T,
+    zero: &[T],
+    last: &mut [T],
+    context: &Context,
+) -> Result<(), Error> {
+    let columns = problem.shape[2];
+    let rows = last.len() / columns;
+    let each = (TILE / columns).max(1);
+    let tiles = ViewMut::contiguous(last, &[rows, columns])?.split_rows(rows, each)?;
+    let per_grid = problem.cells()? / columns;
+    let level = context.level;
+    threads::run(context, tiles.tiles(), &|turn: Turn| {
+        let mut out = tiles.take(turn.tile);
+        for r in 0..out.len() {
+            let row = out.first() + r;
+            let zero = &zero[row * columns..][..columns];
+            let out = out.row(r);
+            fearless_simd::dispatch!(level, simd => blend_rows(simd, blend, zero, out));
+            if problem.walls.is_some() {
+                let first = row % per_grid * columns;
+                for (column, out) in out.iter_mut().enumerate() {
+                    if problem.is_wall(first + column) {
+                        *out = zero[column];
+                    }
+                }
+            }
+        }
+    })
 }
 
 fn filled<T: Real>(length: usize) -> Result<Vec<T>, Error> {
     let mut vector = reserved(length)?;
     vector.resize(length, T::ZERO);
     Ok(vector)
-}
-
-/// The coefficients of each stage.
-fn scheme<T: Real>(stages: usize) -> Result<Vec<Step<T>>, Error> {
-    let b = |j: usize| {
-        let j = j.max(2) as f64;
-        (j * j + j - 2.0) / (2.0 * j * (j + 1.0))
-    };
-    let s = stages as f64;
-    let w = 4.0 / (s * s + s - 2.0);
-    let mut scheme = reserved(stages)?;
-    scheme.push(Step::First(T::from_f64(b(1) * w)));
-    for stage in 2..=stages {
-        let j = stage as f64;
-        let mu = (2.0 * j - 1.0) / j * b(stage) / b(stage - 1);
-        let nu = -(j - 1.0) / j * b(stage) / b(stage - 2);
-        let m = mu * w;
-        scheme.push(Step::Stage {
-            mu: T::from_f64(mu),
-            nu: T::from_f64(nu),
-            m: T::from_f64(m),
-            gamma: T::from_f64(-(1.0 - b(stage - 1)) * m),
-        });
-    }
-    Ok(scheme)
 }

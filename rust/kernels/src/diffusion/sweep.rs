@@ -9,7 +9,7 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use super::boundary::Exchange;
-use super::plane::{self, Faces, PAD, Planes, Shape, Stages, Step};
+use super::plane::{self, Faces, PAD, Planes, Run, Shape, Step};
 use super::problem::{Diffusivity, Mean, Problem, Term};
 use crate::Error;
 use crate::simd::{Lanes, Real};
@@ -210,10 +210,13 @@ impl<'p, 'a, T: Real> Sweep<'p, 'a, T> {
         shape.close(row);
     }
 
-    /// Copies `columns` of row `y` of `plane` to `out`, the same row of the grid; walls keep what
-    /// they have in `grid`.
-    pub(super) fn store(
+    /// Copies `columns` of row `y` of `plane` to `out`, the same row of the grid, or goes the part
+    /// `blend` of the way there from `grid`; walls keep what they have in `grid`.
+    #[expect(clippy::too_many_arguments, reason = "one row's whole world")]
+    pub(super) fn store<S: Simd>(
         &self,
+        simd: S,
+        blend: Option<T>,
         plane: &[T],
         y: usize,
         window: &Window,
@@ -224,11 +227,16 @@ impl<'p, 'a, T: Real> Sweep<'p, 'a, T> {
     ) {
         let first = PAD + window.columns.place(columns.start);
         let row = &window.shape.row(plane, y)[first..][..columns.len()];
+        let grid_row = &grid[start..][..out.len()];
         out[columns.clone()].copy_from_slice(row);
+        if let Some(part) = blend {
+            let out = &mut out[columns.clone()];
+            blend_rows(simd, part, &grid_row[columns.clone()], out);
+        }
         if let Some(walls) = self.problem.walls {
             for column in columns {
                 if walls[start + column] != 0 {
-                    out[column] = grid[start + column];
+                    out[column] = grid_row[column];
                 }
             }
         }
@@ -352,11 +360,7 @@ impl<T: Real> Sweep<'_, '_, T> {
         before: Option<&mut [T]>,
         slot: &mut [T],
     ) {
-        let [along, north_south, east_west] = if self.along == 0 {
-            self.scale
-        } else {
-            [self.scale[1], T::ZERO, self.scale[2]]
-        };
+        let [along, north_south, east_west] = self.turned_scale();
         let face = |scale: T| Face {
             scale,
             mean: match self.problem.diffusivity {
@@ -418,6 +422,7 @@ impl<T: Real> Sweep<'_, '_, T> {
     /// One step of the window of plane `z`, whose coefficients are in `slot` and those of the plane
     /// before in `before`; `level` is the step's number within the call.
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one plane's whole world")]
     pub(super) fn step<S: Simd>(
         &self,
         simd: S,
@@ -426,11 +431,11 @@ impl<T: Real> Sweep<'_, '_, T> {
         window: &Window,
         coefficients: Slots<T>,
         planes: Planes<T>,
-        (step, level): (Step<T>, usize),
-        stages: &mut Stages<T>,
+        (step, older, level): (Step<T>, &[T], usize),
         out: &mut [T],
     ) {
         let shape = &window.shape;
+        let stepped = (step, older);
         if self.varied {
             let faces = Faces {
                 east: layout.part(coefficients.here, layout.east),
@@ -443,55 +448,146 @@ impl<T: Real> Sweep<'_, '_, T> {
                 south: layout.part(coefficients.here, layout.south),
                 closed: &coefficients.closed[..shape.stride],
             };
-            plane::varied(simd, shape, faces, planes, step, stages, out);
+            plane::varied(simd, shape, faces, planes, stepped, out);
         } else {
-            let scale = if self.along == 0 {
-                self.scale
-            } else {
-                [self.scale[1], T::ZERO, self.scale[2]]
-            };
-            plane::constant(simd, shape, scale, planes, step, stages, out);
+            plane::constant(simd, shape, self.turned_scale(), planes, stepped, out);
         }
-        let sides = self.exchange.iter().flatten().any(Option::is_some);
-        let terms = self.decay.is_some() || self.source.is_some() || layout.held.is_some();
+        let slot = coefficients.here;
+        self.finish(
+            simd,
+            layout,
+            z,
+            window,
+            slot,
+            planes.here,
+            (step, level),
+            out,
+        );
+    }
+
+    /// A step of planes `z`, the middle two of `planes`, where D is constant.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "two planes' whole world")]
+    pub(super) fn step_pair<S: Simd>(
+        &self,
+        simd: S,
+        layout: &Layout,
+        z: [usize; 2],
+        window: &Window,
+        coefficients: [Slots<T>; 2],
+        planes: [&[T]; 4],
+        (step, older, level): (Step<T>, [&[T]; 2], usize),
+        out: [&mut [T]; 2],
+    ) {
+        let [first, second] = out;
+        let scale = self.turned_scale();
+        let stepped = (step, older);
+        plane::pair(
+            simd,
+            &window.shape,
+            scale,
+            planes,
+            stepped,
+            [&mut *first, &mut *second],
+        );
+        for (i, out) in [first, second].into_iter().enumerate() {
+            let slot = coefficients[i].here;
+            self.finish(
+                simd,
+                layout,
+                z[i],
+                window,
+                slot,
+                planes[i + 1],
+                (step, level),
+                out,
+            );
+        }
+    }
+
+    /// A step of a whole block, as [`plane::block`], where D is constant and nothing but the faces
+    /// between cells counts.
+    #[inline(always)]
+    pub(super) fn step_block<S: Simd>(
+        &self,
+        simd: S,
+        window: &Window,
+        carried: (&mut [T], Option<&mut [T]>),
+        block: &[T],
+        step: (Step<T>, Run<T>),
+        out: &mut [T],
+    ) {
+        let scale = self.turned_scale();
+        plane::block(simd, &window.shape, scale, carried, block, step, out);
+    }
+
+    /// Whether a step is more than the faces between cells.
+    #[inline(always)]
+    pub(super) fn has_more(&self) -> bool {
+        self.has_sides() || self.has_terms()
+    }
+
+    fn has_sides(&self) -> bool {
+        self.exchange.iter().flatten().any(Option::is_some)
+    }
+
+    fn has_terms(&self) -> bool {
+        self.decay.is_some() || self.source.is_some() || self.problem.held.is_some()
+    }
+
+    /// The constant coefficients along the sweep's axis, north and south, east and west.
+    #[inline(always)]
+    fn turned_scale(&self) -> [T; 3] {
+        if self.along == 0 {
+            self.scale
+        } else {
+            [self.scale[1], T::ZERO, self.scale[2]]
+        }
+    }
+
+    /// What comes after the faces between cells: the grid's sides, terms, ghost cells.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one plane's whole world")]
+    fn finish<S: Simd>(
+        &self,
+        simd: S,
+        layout: &Layout,
+        z: usize,
+        window: &Window,
+        slot: &[T],
+        plane: &[T],
+        (step, level): (Step<T>, usize),
+        out: &mut [T],
+    ) {
+        if !self.has_more() {
+            for y in 0..window.shape.rows {
+                window.shape.close(window.shape.row_mut(out, y));
+            }
+            return;
+        }
+        let shape = &window.shape;
+        let (sides, terms) = (self.has_sides(), self.has_terms());
         for y in 0..shape.rows {
-            let here = shape.row(planes.here, y);
+            let here = shape.row(plane, y);
             if sides {
-                let row = y * shape.stride..(y + 1) * shape.stride;
-                let rate = match step {
-                    Step::First(_) => &mut stages.rate[row],
-                    _ => &mut [],
-                };
                 let out = shape.row_mut(out, y);
-                self.exchange_row(z, y, window, (step, level), here, rate, out);
+                self.exchange_row(z, y, window, (step, level), here, out);
             }
             if terms {
                 let row = y * shape.stride + PAD..y * shape.stride + PAD + shape.width;
-                let rate = match step {
-                    Step::First(_) => &mut stages.rate[row.clone()],
-                    _ => &mut [],
-                };
                 let terms = Terms {
                     decay: self.decay.map(|decay| {
-                        scaled_row(
-                            decay,
-                            layout.part(coefficients.here, layout.decay),
-                            row.clone(),
-                        )
+                        scaled_row(decay, layout.part(slot, layout.decay), row.clone())
                     }),
                     source: self.source.map(|source| {
-                        scaled_row(
-                            source,
-                            layout.part(coefficients.here, layout.source),
-                            row.clone(),
-                        )
+                        scaled_row(source, layout.part(slot, layout.source), row.clone())
                     }),
                     held: layout
                         .held
-                        .map(|_| &layout.part(coefficients.here, layout.held)[row.clone()]),
+                        .map(|_| &layout.part(slot, layout.held)[row.clone()]),
                 };
                 let out = &mut shape.row_mut(out, y)[PAD..][..shape.width];
-                add_terms(simd, terms, step, &here[PAD..][..shape.width], rate, out);
+                add_terms(simd, terms, step, &here[PAD..][..shape.width], out);
             }
             shape.close(shape.row_mut(out, y));
         }
@@ -505,7 +601,6 @@ impl<T: Real> Sweep<'_, '_, T> {
         window: &Window,
         (step, level): (Step<T>, usize),
         here: &[T],
-        rate: &mut [T],
         out: &mut [T],
     ) {
         let [n0, n1, n2] = self.problem.shape;
@@ -516,13 +611,10 @@ impl<T: Real> Sweep<'_, '_, T> {
         };
         let factor = match step {
             Step::Euler => T::ONE,
-            Step::First(m) | Step::Stage { m, .. } => m,
+            Step::Stage(c) => c,
         };
         let mut gain = |place: usize, own: T, given: T| {
             let gained = given + own * here[PAD + place];
-            if !rate.is_empty() {
-                rate[PAD + place] = rate[PAD + place] + gained;
-            }
             out[PAD + place] = out[PAD + place] + factor * gained;
         };
         // Where the row lies on a side of axis 0 or 1, and the side's first cell of it.
@@ -558,6 +650,21 @@ impl<T: Real> Sweep<'_, '_, T> {
                 );
             }
         }
+    }
+}
+
+/// row = from + blend·(row − from).
+#[simd]
+#[inline(never)]
+pub(super) fn blend_rows<S: Simd, T: Real>(simd: S, blend: T, from: &[T], row: &mut [T]) {
+    let blend = Lanes::<S, T>::splat(simd, blend);
+    let mut at = 0;
+    while at < row.len() {
+        let end = row.len().min(at + Lanes::<S, T>::LEN);
+        let from = part(simd, &from[at..end]);
+        let value = (part(simd, &row[at..end]) - from).mul_add(blend, from);
+        crate::layers::rows::store(value, &mut row[at..end]);
+        at = end;
     }
 }
 
@@ -681,19 +788,12 @@ fn part<S: Simd, T: Real>(simd: S, row: &[T]) -> Lanes<S, T> {
 /// Adds dt·source − dt·decay·u, and puts held cells back.
 #[simd]
 #[inline(never)]
-fn add_terms<S: Simd, T: Real>(
-    simd: S,
-    terms: Terms<T>,
-    step: Step<T>,
-    here: &[T],
-    rate: &mut [T],
-    out: &mut [T],
-) {
+fn add_terms<S: Simd, T: Real>(simd: S, terms: Terms<T>, step: Step<T>, here: &[T], out: &mut [T]) {
     use crate::layers::rows::store;
     let zero = Lanes::<S, T>::splat(simd, T::ZERO);
     let factor = match step {
         Step::Euler => T::ONE,
-        Step::First(m) | Step::Stage { m, .. } => m,
+        Step::Stage(c) => c,
     };
     let factor = Lanes::<S, T>::splat(simd, factor);
     let count = here.len();
@@ -709,16 +809,9 @@ fn add_terms<S: Simd, T: Real>(
             gained = gained - decay.load(simd, at, end) * u;
         }
         let mut value = gained * factor + part(simd, &out[at..end]);
-        if !rate.is_empty() {
-            gained = gained + part(simd, &rate[at..end]);
-        }
         if let Some(held) = terms.held {
             let held = zero.simd_lt(part(simd, &held[at..end]));
             value = held.select(u, value);
-            gained = held.select(zero, gained);
-        }
-        if !rate.is_empty() {
-            store(gained, &mut rate[at..end]);
         }
         store(value, &mut out[at..end]);
         at = end;
