@@ -53,26 +53,24 @@ def spectrum(problem: Problem) -> Spectrum:
     most_decay = 0.0 if decay is None else float(np.max(decay))
     shares = most_decay / len(problem.shape)
     axes = tuple(_along(problem, axis) + shares for axis in range(len(problem.shape)))
-    robin = [side for both in problem.sides for side in both if side.kind == "robin"]
     commutes = problem.constant() and problem.walls is None and problem.held is None
     largest = sum(axes) if problem.is_box() else _rows(problem)
     if problem.velocity is not None:
-        step = _no_negative_weight(problem)
+        limit = _no_negative_weight(problem)
     else:
-        step = 2 / largest if largest > 0 else math.inf
+        limit = 2 / largest if largest > 0 else math.inf
     return Spectrum(
         largest,
         axes,
-        step,
+        limit,
         commutes and not isinstance(decay, np.ndarray),
         problem.velocity is None,
-        any(_reflection(side, step) > 1 for side, step in _with_steps(problem, robin)),
+        any(
+            _reflection(side, step) > 1
+            for both, step in zip(problem.sides, problem.spacing, strict=True)
+            for side in both
+        ),
     )
-
-
-def _with_steps(problem: Problem, wanted: list[Side]) -> list[tuple[Side, float]]:
-    sides = zip(problem.sides, problem.spacing, strict=True)
-    return [(side, step) for both, step in sides for side in both if side in wanted]
 
 
 def _reflection(side: Side, step: float) -> float:
