@@ -27,6 +27,7 @@ use super::problem::Problem;
 use crate::simd::Real;
 use crate::{Context, Error};
 use ground::Ground;
+pub(super) use ground::given;
 use layout::Layout;
 use sweeps::Sweeps;
 

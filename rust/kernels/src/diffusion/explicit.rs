@@ -7,10 +7,12 @@
 
 use fearless_simd::Simd;
 
+use super::advection;
 use super::blocking::{self, Blocks, Scheme};
 use super::boundary::reserved;
 use super::plane::{Planes, Step};
 use super::problem::Problem;
+use super::stencil;
 use super::sweep::{Layout, Slots, Span, Sweep};
 use crate::scratch::Scratch;
 use crate::simd::Real;
@@ -46,6 +48,9 @@ pub fn explicit<T: Real>(
     if steps == 0 || field.is_empty() {
         out.copy_from_slice(field);
         return Ok(());
+    }
+    if problem.order > 2 {
+        return stencil::explicit(problem, field, out, dt, steps, context);
     }
     let sweep = Sweep::new(problem, dt)?;
     let levels = match blocking {
@@ -87,6 +92,7 @@ pub fn explicit<T: Real>(
                 blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
             }
         })?;
+        advection::sweep(problem, source, target, level, dt, context)?;
         level = end;
         to = 1 - to;
     }

@@ -139,7 +139,7 @@ fn elimination<S: Simd, T: Real, const SHARED: bool>(
         let loss = loss::<S, T, SHARED>(simd, axis, matter, i, here);
         let mut pass = high;
         if axis.ring && i + 1 == inner {
-            link = link + high;
+            link += high;
             pass = zero;
         }
         let excess = one + loss + gain;

@@ -262,39 +262,41 @@ impl<'p, 'a, T: Real> Ground<'p, 'a, T> {
         }
         out
     }
+}
 
-    /// What each cell gains per unit time, in C order of the grid; `None` if nothing.
-    pub(super) fn given(&self) -> Result<Option<Vec<T>>, Error> {
-        let problem = self.problem;
-        let sides = self.ends.iter().flatten().flatten();
-        let gains = |end: &Exchange<T>| end.given.iter().any(|&given| given != T::ZERO);
-        if problem.source.is_none() && !sides.into_iter().any(gains) {
-            return Ok(None);
-        }
-        let cells = problem.cells()?;
-        let mut given = reserved(cells)?;
-        match problem.source {
-            None => given.resize(cells, T::ZERO),
-            Some(source) => given.extend((0..cells).map(|cell| number(source, cell))),
-        }
-        for axis in 0..3 {
-            for side in 0..2 {
-                if let Some(end) = &self.ends[axis][side] {
-                    for (cell, &gain) in end.given_at(0).iter().enumerate() {
-                        given[problem.side_cell(axis, side, cell)] += gain;
-                    }
-                }
+/// What each cell gains per unit time whatever it holds, in C order of the grid; `None` if nothing.
+pub(in crate::diffusion) fn given<T: Real>(problem: &Problem<T>) -> Result<Option<Vec<T>>, Error> {
+    let mut ends = Vec::new();
+    for axis in 0..3 {
+        for side in 0..2 {
+            if let Some(end) = Exchange::new(problem, axis, side, 1.0)? {
+                ends.push((axis, side, end));
             }
         }
-        for cells in [problem.walls, problem.held].into_iter().flatten() {
-            for (given, &still) in given.iter_mut().zip(cells) {
-                if still != 0 {
-                    *given = T::ZERO;
-                }
-            }
-        }
-        Ok(Some(given))
     }
+    let gains = |end: &Exchange<T>| end.given.iter().any(|&given| given != T::ZERO);
+    if problem.source.is_none() && !ends.iter().any(|(_, _, end)| gains(end)) {
+        return Ok(None);
+    }
+    let cells = problem.cells()?;
+    let mut given = reserved(cells)?;
+    match problem.source {
+        None => given.resize(cells, T::ZERO),
+        Some(source) => given.extend((0..cells).map(|cell| number(source, cell))),
+    }
+    for (axis, side, end) in &ends {
+        for (cell, &gain) in end.given_at(0).iter().enumerate() {
+            given[problem.side_cell(*axis, *side, cell)] += gain;
+        }
+    }
+    for cells in [problem.walls, problem.held].into_iter().flatten() {
+        for (given, &still) in given.iter_mut().zip(cells) {
+            if still != 0 {
+                *given = T::ZERO;
+            }
+        }
+    }
+    Ok(Some(given))
 }
 
 /// D of a cell or, where that is one number for each axis, 1; −1 in a wall.

@@ -143,7 +143,7 @@ impl<V> Fluxes<V> {
         };
         let mut change = high - self.low;
         if line.loss {
-            change = change - line.get(simd, cell, LOSS) * here;
+            change -= line.get(simd, cell, LOSS) * here;
         }
         self.low = high;
         (change, here)

@@ -2,7 +2,7 @@
 
 use fearless_simd::prelude::*;
 
-use super::ground::Ground;
+use super::ground::{Ground, given};
 use super::lines::{lanes, step};
 use super::runs;
 use crate::diffusion::Problem;
@@ -28,7 +28,7 @@ pub(super) fn run<S: Simd, T: Real>(
     let cells = problem.shape[2];
     let lines = field.len() / cells;
     let width = if lines < FEW { 1 } else { lanes::<T>() };
-    let given = ground.given()?;
+    let given = given(problem)?;
     let mut factors = ground.factors(2)?;
     let length = cells.saturating_mul(width);
     let workers = threads::workers(context, lines.div_ceil(width));

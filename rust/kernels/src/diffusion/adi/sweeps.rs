@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use super::factors::Factors;
-use super::ground::Ground;
+use super::ground::{self, Ground};
 use super::layout::{Layout, WIDE, add, gather, scatter};
 use super::lines::{FACE, Fluxes, LOSS, Line, apply, load, solve, step, store};
 use super::{TOGETHER, runs};
@@ -51,7 +51,7 @@ impl<'s, 'p, 'a, T: Real> Sweeps<'s, 'p, 'a, T> {
             None
         };
         let mut given = None;
-        if let Some(rates) = ground.given()? {
+        if let Some(rates) = ground::given(problem)? {
             let mut laid = layout.zeros(1)?;
             layout.fill(&mut laid, context, &|cell, out| {
                 out.copy_from_slice(&rates[cell..][..out.len()]);
@@ -383,7 +383,7 @@ fn complete<S: Simd, T: Real>(
             change = line.get(simd, above, FACE).mul_add(high - here, change);
         }
         if line.loss {
-            change = change - line.get(simd, row, LOSS) * here;
+            change -= line.get(simd, row, LOSS) * here;
         }
         let sum = change.mul_add(two, load::<S, T, false>(simd, t, z));
         store::<S, T, false>(sum, t, z);
