@@ -14,7 +14,7 @@ from . import _diffusion_plan as _plan
 from . import _diffusion_problem as _problem
 from ._diffusion_layout import Layout
 from ._diffusion_run import run
-from ._diffusion_spectrum import Spectrum, spectrum
+from ._diffusion_spectrum import Spectrum, spectrum, tightened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,11 +75,20 @@ class Plan(NamedTuple):
     why: str
 
 
-class _Grid(NamedTuple):
-    """A problem on one grid, and what its plans rest on."""
+class _Grid:
+    """A problem on one grid, and the bounds that its plans rest on."""
 
-    problem: Problem
-    spectrum: Spectrum
+    __slots__ = ("_tighter", "problem", "spectrum")
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.spectrum = problem, spectrum(problem)
+        self._tighter: Spectrum | None = None
+
+    def tighter(self) -> Spectrum:
+        """Return sharper bounds, found when they are first asked for."""
+        if self._tighter is None:
+            self._tighter = tightened(self.problem, self.spectrum)
+        return self._tighter
 
 
 # The last grid that a problem was fitted to.
@@ -458,7 +467,7 @@ def _grid(
     if grid is None:
         problem = _problem.fitted(options, shape, dtype)
         _problem.check_method(problem, options.method)
-        grid = _Grid(problem, spectrum(problem))
+        grid = _Grid(problem)
         grids.clear()
         grids[shape, dtype] = grid
     return grid
@@ -506,7 +515,9 @@ def _schedule(
     method, bounds = options.method, grid.spectrum
     if dt is None and steps is None:
         assert time is not None
-        return _plan.by_tolerance(method, grid.problem, bounds, time, options.tolerance)
+        return _plan.by_tolerance(
+            method, grid.problem, bounds, time, options.tolerance, grid.tighter
+        )
     if method == "auto":
         method = "explicit"
     if dt is None:

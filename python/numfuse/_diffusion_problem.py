@@ -57,6 +57,20 @@ class Problem(NamedTuple):
             return "source"
         return "boundary" if self.varying_sides() else None
 
+    def operator_alone(self) -> Problem:
+        """Return the problem with zeros for what is a function of time, which bounds do not see."""
+        if self.over_time() is None:
+            return self
+        zero = np.zeros((), self.dtype)
+        sides = tuple(
+            (
+                low._replace(value=zero if callable(low.value) else low.value),
+                high._replace(value=zero if callable(high.value) else high.value),
+            )
+            for low, high in self.sides
+        )
+        return self._replace(source=None if callable(self.source) else self.source, sides=sides)
+
     def constant(self) -> bool:
         """Whether D is constant along each axis."""
         return isinstance(self.diffusivity, tuple)
