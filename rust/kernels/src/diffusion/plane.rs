@@ -12,20 +12,24 @@
 //! levels two loads a cycle cost less than two permutations. Products of both neighbours are added
 //! before they meet a third term, so that a flipped grid gives flipped bits.
 
+use std::ops::Range;
+
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use crate::simd::{Lanes, Real};
 
-/// Elements before a row's first cell: a cache line of `f32`, and no less than any level's lanes.
+/// Elements before a plane's first row and behind its last: a cache line of `f32`, and no less than
+/// any level's lanes.
 pub(super) const PAD: usize = 16;
 
-/// How a plane lies in memory and how it ends.
+/// How a plane lies in memory and how it ends: rows of `stride` elements, of which cells and two
+/// ghost cells are used, between two rows of ghost cells where there is more than one row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) rows: usize,
     pub(super) width: usize,
-    pub(super) stride: usize,
+    stride: usize,
     /// Whether the first row lies south of the last.
     pub(super) ring_of_rows: bool,
     /// Whether the first cell lies east of the last.
@@ -37,7 +41,7 @@ impl Shape {
         Self {
             rows,
             width,
-            stride: PAD + width.next_multiple_of(PAD) + PAD,
+            stride: (width + 2).next_multiple_of(PAD),
             ring_of_rows: false,
             ring_of_cells: false,
         }
@@ -45,47 +49,67 @@ impl Shape {
 
     /// Elements of a plane.
     pub(super) fn size(&self) -> usize {
-        self.rows * self.stride
+        let rows = self.rows + if self.rows > 1 { 2 } else { 0 };
+        PAD + rows * self.stride + PAD
     }
 
-    /// Row `y` of `plane`, with its ghost cells.
+    /// Where row `y` begins: its west ghost cell is number PAD − 1 from there, its first cell PAD.
+    #[inline(always)]
+    fn start(&self, y: usize) -> usize {
+        (y + usize::from(self.rows > 1)) * self.stride
+    }
+
+    /// The cells of row `y`, as a range of a plane.
+    #[inline(always)]
+    pub(super) fn cells(&self, y: usize) -> Range<usize> {
+        let first = self.start(y) + PAD;
+        first..first + self.width
+    }
+
+    /// Row `y` of `plane`, from PAD elements before its cells to PAD behind its stride.
     #[inline(always)]
     pub(super) fn row<'a, T>(&self, plane: &'a [T], y: usize) -> &'a [T] {
-        &plane[y * self.stride..][..self.stride]
+        &plane[self.start(y)..][..PAD + self.stride + PAD]
     }
 
     /// Row `y` of `plane`, to be written.
     #[inline(always)]
     pub(super) fn row_mut<'a, T>(&self, plane: &'a mut [T], y: usize) -> &'a mut [T] {
-        &mut plane[y * self.stride..][..self.stride]
+        &mut plane[self.start(y)..][..PAD + self.stride + PAD]
     }
 
-    /// Writes both ghost cells of a row: the cell beside, or the one at the other end of a ring.
+    /// Writes all ghost cells of a plane: a copy of the cell beside, or of the one at the other end
+    /// of a ring.
     #[inline(always)]
-    pub(super) fn close<T: Copy>(&self, row: &mut [T]) {
-        let (first, last) = (row[PAD], row[PAD + self.width - 1]);
-        let (west, east) = if self.ring_of_cells {
-            (last, first)
-        } else {
-            (first, last)
-        };
-        row[PAD - 1] = west;
-        row[PAD + self.width] = east;
+    pub(super) fn close<T: Copy>(&self, plane: &mut [T]) {
+        for y in 0..self.rows {
+            let row = self.row_mut(plane, y);
+            let (first, last) = (row[PAD], row[PAD + self.width - 1]);
+            let (west, east) = if self.ring_of_cells {
+                (last, first)
+            } else {
+                (first, last)
+            };
+            row[PAD - 1] = west;
+            row[PAD + self.width] = east;
+        }
+        if self.rows > 1 {
+            let (north, south) = self.beside_ends();
+            let (first, last) = (self.cells(0).start, self.cells(self.rows - 1).start);
+            plane.copy_within(self.cells(north), first - self.stride);
+            plane.copy_within(self.cells(south), last + self.stride);
+        }
     }
 
-    /// The rows north and south of row `y`: a plane that is no ring has a copy of its edge there.
+    /// The rows of which those of ghost cells, north of the first and south of the last, are copies.
     #[inline(always)]
-    fn beside(&self, y: usize) -> (usize, usize) {
+    fn beside_ends(&self) -> (usize, usize) {
         let last = self.rows - 1;
-        let ends = if self.ring_of_rows {
+        if self.ring_of_rows {
             (last, 0)
         } else {
             (0, last)
-        };
-        (
-            if y == 0 { ends.0 } else { y - 1 },
-            if y == last { ends.1 } else { y + 1 },
-        )
+        }
     }
 }
 
@@ -190,8 +214,7 @@ fn constant_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: 
     let finish = Finish::<S, T>::new(simd, step);
     let count = shape.width.next_multiple_of(lanes);
     for y in 0..shape.rows {
-        let (n, s) = shape.beside(y);
-        let rows = Rows::new(shape, planes.here, [n, y, s], count);
+        let rows = Rows::new(shape, planes.here, y, count);
         let up = &shape.row(planes.up, y)[PAD..][..count];
         let down = &shape.row(planes.down, y)[PAD..][..count];
         let older = older_row::<T, STEP>(shape, older, y, count);
@@ -219,46 +242,79 @@ pub(super) fn pair<S: Simd, T: Real>(
     out: [&mut [T]; 2],
 ) {
     match (step, shape.rows > 1, isotropic(shape, scale)) {
-        (Step::Euler, false, false) => {
-            pair_as::<S, T, EULER, false, false>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Euler, false, true) => {
-            pair_as::<S, T, EULER, false, true>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Euler, true, false) => {
-            pair_as::<S, T, EULER, true, false>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Euler, true, true) => {
-            pair_as::<S, T, EULER, true, true>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Stage(_), false, false) => {
-            pair_as::<S, T, STAGE, false, false>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Stage(_), false, true) => {
-            pair_as::<S, T, STAGE, false, true>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Stage(_), true, false) => {
-            pair_as::<S, T, STAGE, true, false>(simd, shape, scale, planes, (step, older), out)
-        }
-        (Step::Stage(_), true, true) => {
-            pair_as::<S, T, STAGE, true, true>(simd, shape, scale, planes, (step, older), out)
-        }
+        (Step::Euler, false, false) => step_pair::<S, T, EULER, false, false>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Euler, false, true) => step_pair::<S, T, EULER, false, true>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Euler, true, false) => step_pair::<S, T, EULER, true, false>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Euler, true, true) => step_pair::<S, T, EULER, true, true>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Stage(_), false, false) => step_pair::<S, T, STAGE, false, false>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Stage(_), false, true) => step_pair::<S, T, STAGE, false, true>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Stage(_), true, false) => step_pair::<S, T, STAGE, true, false>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
+        (Step::Stage(_), true, true) => step_pair::<S, T, STAGE, true, true>(
+            simd,
+            shape,
+            scale,
+            planes,
+            (step, older),
+            out,
+            &mut [],
+        ),
     }
-}
-
-#[simd]
-#[inline(never)]
-fn pair_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
-    simd: S,
-    shape: &Shape,
-    scale: [T; 3],
-    planes: [&[T]; 4],
-    (step, older): (Step<T>, [&[T]; 2]),
-    out: [&mut [T]; 2],
-) {
-    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
-    let finish = Finish::<S, T>::new(simd, step);
-    star.pair::<STEP, false>(simd, shape, planes, (&finish, older), out, &mut []);
 }
 
 /// A block of planes of one level, with the two before it.
@@ -372,8 +428,7 @@ pub(super) fn block<S: Simd, T: Real>(
     }
 }
 
-#[simd]
-#[inline(never)]
+#[inline(always)]
 fn block_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
     simd: S,
     shape: &Shape,
@@ -383,35 +438,32 @@ fn block_as<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: boo
     (step, older): (Step<T>, Run<T>),
     out: &mut [T],
 ) {
-    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
-    let finish = Finish::<S, T>::new(simd, step);
     let size = shape.size();
     let planes = block.len() / size;
+    let plane = |i: usize| &block[i * size..][..size];
     let older = |i: usize| {
         let plane = |i: usize| {
             if STEP == STAGE {
                 older.plane(i, size)
             } else {
-                &[]
+                block
             }
         };
-        (&finish, [plane(i), plane(i + 1)])
+        (step, [plane(i), plane(i + 1)])
     };
-    let plane = |i: usize| &block[i * size..][..size];
     let (first, second) = out[..2 * size].split_at_mut(size);
     let (up, here) = carried.split_at(size);
     let around = [up, here, plane(0), plane(1)];
-    star.pair::<STEP, false>(simd, shape, around, older(0), [first, second], &mut []);
+    let to = [first, second];
+    step_pair::<S, T, STEP, THICK, SAME>(simd, shape, scale, around, older(0), to, &mut []);
     let kept = kept.unwrap_or(carried);
     let mut i = 2;
     while i < planes {
         let (first, second) = out[i * size..][..2 * size].split_at_mut(size);
         let around = [plane(i - 2), plane(i - 1), plane(i), plane(i + 1)];
-        if i + 2 < planes {
-            star.pair::<STEP, false>(simd, shape, around, older(i), [first, second], &mut []);
-        } else {
-            star.pair::<STEP, true>(simd, shape, around, older(i), [first, second], kept);
-        }
+        let kept = if i + 2 < planes { &mut [] } else { &mut *kept };
+        let to = [first, second];
+        step_pair::<S, T, STEP, THICK, SAME>(simd, shape, scale, around, older(i), to, kept);
         i += 2;
     }
 }
@@ -426,15 +478,17 @@ struct Rows<'a, T> {
 }
 
 impl<'a, T: Real> Rows<'a, T> {
+    /// `count` cells from the first of row `y` on.
     #[inline(always)]
-    fn new(shape: &Shape, plane: &'a [T], [n, y, s]: [usize; 3], count: usize) -> Self {
-        let row = shape.row(plane, y);
+    fn new(shape: &Shape, plane: &'a [T], y: usize, count: usize) -> Self {
+        let first = shape.start(y) + PAD;
+        let aside = if shape.rows > 1 { shape.stride } else { 0 };
         Self {
-            west: &row[PAD - 1..][..count],
-            centre: &row[PAD..][..count],
-            east: &row[PAD + 1..][..count],
-            north: &shape.row(plane, n)[PAD..][..count],
-            south: &shape.row(plane, s)[PAD..][..count],
+            west: &plane[first - 1..][..count],
+            centre: &plane[first..][..count],
+            east: &plane[first + 1..][..count],
+            north: &plane[first - aside..][..count],
+            south: &plane[first + aside..][..count],
         }
     }
 }
@@ -492,62 +546,138 @@ impl<S: Simd, T: Real, const THICK: bool, const SAME: bool> Star<S, T, THICK, SA
         }
         u.mul_add(self.minus, z).mul_add(self.along, rate)
     }
+}
 
-    /// Steps the middle two planes. `kept`, where asked for, gets a copy of the last two.
+/// Steps the middle two planes. `kept`, where it is not empty, gets a copy of the last two.
+#[inline(always)]
+fn step_pair<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bool>(
+    simd: S,
+    shape: &Shape,
+    scale: [T; 3],
+    planes: [&[T]; 4],
+    (step, older): (Step<T>, [&[T]; 2]),
+    [to_first, to_second]: [&mut [T]; 2],
+    kept: &mut [T],
+) {
+    // All rows in one loop: the ghost cells between them are written too, and put right after.
+    let first = shape.cells(0).start;
+    let count = shape.cells(shape.rows - 1).end - first;
+    let count = count.next_multiple_of(Lanes::<S, T>::LEN);
+    let aside = if THICK { shape.stride } else { 0 };
+    let cut = |plane| Cut {
+        plane,
+        first,
+        count,
+        aside,
+    };
+    let planes = planes.map(cut);
+    let older = older.map(cut);
+    let out = [
+        &mut to_first[first..][..count],
+        &mut to_second[first..][..count],
+    ];
+    if kept.is_empty() {
+        pair_loop::<S, T, STEP, THICK, SAME, false>(
+            simd,
+            scale,
+            planes,
+            (step, older),
+            out,
+            [&mut [], &mut []],
+        );
+    } else {
+        let (second, down) = kept.split_at_mut(shape.size());
+        let keep = [&mut second[first..][..count], &mut down[first..][..count]];
+        pair_loop::<S, T, STEP, THICK, SAME, true>(simd, scale, planes, (step, older), out, keep);
+        shape.close(second);
+        shape.close(down);
+    }
+    shape.close(to_first);
+    shape.close(to_second);
+}
+
+/// `count` cells of a plane from number `first` on, and how far north and south of them lie.
+#[derive(Clone, Copy)]
+struct Cut<'a, T> {
+    plane: &'a [T],
+    first: usize,
+    count: usize,
+    aside: usize,
+}
+
+impl<'a, T: Real> Cut<'a, T> {
     #[inline(always)]
-    fn pair<const STEP: u8, const KEEP: bool>(
-        &self,
-        simd: S,
-        shape: &Shape,
-        [up, first, second, down]: [&[T]; 4],
-        (finish, [older_first, older_second]): (&Finish<S, T>, [&[T]; 2]),
-        [to_first, to_second]: [&mut [T]; 2],
-        kept: &mut [T],
-    ) {
-        let lanes = Lanes::<S, T>::LEN;
-        let count = shape.width.next_multiple_of(lanes);
-        let (kept_second, kept_down) = kept.split_at_mut(if KEEP { shape.size() } else { 0 });
-        for y in 0..shape.rows {
-            let (n, s) = shape.beside(y);
-            let first = Rows::new(shape, first, [n, y, s], count);
-            let second = Rows::new(shape, second, [n, y, s], count);
-            let up = &shape.row(up, y)[PAD..][..count];
-            let down = &shape.row(down, y)[PAD..][..count];
-            let older_first = older_row::<T, STEP>(shape, older_first, y, count);
-            let older_second = older_row::<T, STEP>(shape, older_second, y, count);
-            let cells = y * shape.stride + PAD..y * shape.stride + PAD + count;
-            {
-                let to_first = &mut to_first[cells.clone()];
-                let to_second = &mut to_second[cells.clone()];
-                let (keep_second, keep_down): (&mut [T], &mut [T]) = if KEEP {
-                    (&mut kept_second[cells.clone()], &mut kept_down[cells])
-                } else {
-                    (&mut [], &mut [])
-                };
-                let mut at = 0;
-                while at + lanes <= count {
-                    let u = load::<S, T>(simd, first.centre, at);
-                    let v = load::<S, T>(simd, second.centre, at);
-                    let above = load::<S, T>(simd, up, at);
-                    let rate = self.rate(simd, &first, at, u, above, v);
-                    finish.write::<STEP>(simd, u, rate, older_first, at, to_first);
-                    let below = load::<S, T>(simd, down, at);
-                    let rate = self.rate(simd, &second, at, v, u, below);
-                    finish.write::<STEP>(simd, v, rate, older_second, at, to_second);
-                    if KEEP {
-                        v.store_slice(&mut keep_second[at..at + lanes]);
-                        below.store_slice(&mut keep_down[at..at + lanes]);
-                    }
-                    at += lanes;
-                }
-            }
-            shape.close(shape.row_mut(to_first, y));
-            shape.close(shape.row_mut(to_second, y));
-            if KEEP {
-                shape.close(shape.row_mut(kept_second, y));
-                shape.close(shape.row_mut(kept_down, y));
-            }
+    fn rows(&self, count: usize) -> Rows<'a, T> {
+        let Self {
+            plane,
+            first,
+            aside,
+            ..
+        } = *self;
+        // One slice, of which all others are parts: the compiler then keeps one pointer.
+        let around = &plane[first - aside - 1..][..count + 2 * aside + 2];
+        Rows {
+            west: &around[aside..][..count],
+            centre: &around[aside + 1..][..count],
+            east: &around[aside + 2..][..count],
+            north: &around[1..][..count],
+            south: &around[2 * aside + 1..][..count],
         }
+    }
+
+    #[inline(always)]
+    fn centre(&self, count: usize) -> &'a [T] {
+        &self.plane[self.first..][..count]
+    }
+}
+
+/// The loop of [`step_pair`], a function of its own so that it has all registers.
+#[simd]
+#[inline(never)]
+fn pair_loop<
+    S: Simd,
+    T: Real,
+    const STEP: u8,
+    const THICK: bool,
+    const SAME: bool,
+    const KEEP: bool,
+>(
+    simd: S,
+    scale: [T; 3],
+    planes: [Cut<T>; 4],
+    (step, older): (Step<T>, [Cut<T>; 2]),
+    [to_first, to_second]: [&mut [T]; 2],
+    [keep_second, keep_down]: [&mut [T]; 2],
+) {
+    let star = Star::<S, T, THICK, SAME>::new(simd, scale);
+    let finish = Finish::<S, T>::new(simd, step);
+    let lanes = Lanes::<S, T>::LEN;
+    let count = planes[0].count;
+    let (up, down) = (planes[0].centre(count), planes[3].centre(count));
+    let (first, second) = (planes[1].rows(count), planes[2].rows(count));
+    let (older_first, older_second): (&[T], &[T]) = if STEP == EULER {
+        (&[], &[])
+    } else {
+        (older[0].centre(count), older[1].centre(count))
+    };
+    let (to_first, to_second) = (&mut to_first[..count], &mut to_second[..count]);
+    let kept = if KEEP { count } else { 0 };
+    let (keep_second, keep_down) = (&mut keep_second[..kept], &mut keep_down[..kept]);
+    let mut at = 0;
+    while at + lanes <= count {
+        let u = load::<S, T>(simd, first.centre, at);
+        let v = load::<S, T>(simd, second.centre, at);
+        let above = load::<S, T>(simd, up, at);
+        let rate = star.rate(simd, &first, at, u, above, v);
+        finish.write::<STEP>(simd, u, rate, older_first, at, to_first);
+        let below = load::<S, T>(simd, down, at);
+        let rate = star.rate(simd, &second, at, v, u, below);
+        finish.write::<STEP>(simd, v, rate, older_second, at, to_second);
+        if KEEP {
+            v.store_slice(&mut keep_second[at..at + lanes]);
+            below.store_slice(&mut keep_down[at..at + lanes]);
+        }
+        at += lanes;
     }
 }
 
@@ -602,18 +732,16 @@ fn varied_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
         let up_face = &shape.row(faces.up, y)[PAD..][..count];
         let down_face = &shape.row(faces.down, y)[PAD..][..count];
         let (north, south, north_face, south_face) = if THICK {
-            let (n, s) = shape.beside(y);
-            let north_face = if y > 0 || shape.ring_of_rows {
-                shape.row(faces.south, n)
+            let rows = Rows::new(shape, planes.here, y, count);
+            let north_face = if y > 0 {
+                &shape.row(faces.south, y - 1)[PAD..][..count]
+            } else if shape.ring_of_rows {
+                &shape.row(faces.south, shape.rows - 1)[PAD..][..count]
             } else {
-                faces.closed
+                &faces.closed[..count]
             };
-            (
-                &shape.row(planes.here, n)[PAD..][..count],
-                &shape.row(planes.here, s)[PAD..][..count],
-                &north_face[PAD..][..count],
-                &shape.row(faces.south, y)[PAD..][..count],
-            )
+            let south_face = &shape.row(faces.south, y)[PAD..][..count];
+            (rows.north, rows.south, north_face, south_face)
         } else {
             (centre, centre, centre, centre)
         };

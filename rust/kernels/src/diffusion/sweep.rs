@@ -184,9 +184,11 @@ impl<'p, 'a, T: Real> Sweep<'p, 'a, T> {
             let start = self.row_start(z, window.rows.cell(y));
             self.load_row(&grid[start..][..columns], z, y, window, plane);
         }
+        window.shape.close(plane);
     }
 
-    /// Copies the window's columns of `source`, row `y` of the window of plane `z`, to `plane`.
+    /// Copies the window's columns of `source`, row `y` of the window of plane `z`, to `plane`,
+    /// whose ghost cells stay as they are.
     pub(super) fn load_row(
         &self,
         source: &[T],
@@ -207,7 +209,6 @@ impl<'p, 'a, T: Real> Sweep<'p, 'a, T> {
                 }
             }
         }
-        shape.close(row);
     }
 
     /// Copies `columns` of row `y` of `plane` to `out`, the same row of the grid, or goes the part
@@ -323,7 +324,6 @@ impl<T: Real> Sweep<'_, '_, T> {
                 window
                     .columns
                     .read(&values[start..][..columns], &mut row[PAD..][..shape.width]);
-                shape.close(row);
             };
             if let Diffusivity::PerPoint(values) = problem.diffusivity {
                 read(values, slot, layout.diffusivity);
@@ -343,8 +343,12 @@ impl<T: Real> Sweep<'_, '_, T> {
                         let byte = bytes[start + window.columns.cell(x)];
                         row[PAD + x] = set[usize::from(byte != 0)];
                     }
-                    shape.close(row);
                 }
+            }
+        }
+        for part in [layout.diffusivity, layout.open] {
+            if part.is_some() {
+                shape.close(layout.part_mut(slot, part));
             }
         }
         if self.varied {
@@ -379,7 +383,7 @@ impl<T: Real> Sweep<'_, '_, T> {
         let last = shape.rows - 1;
         for y in 0..shape.rows {
             let east = shape.row_mut(layout.part_mut(made, layout.east), y);
-            let from = y * shape.stride + PAD;
+            let from = shape.cells(y).start;
             let (a, b) = (cells.from(from), cells.from(from + 1));
             faces(simd, face(east_west), a, b, &mut east[PAD..][..shape.width]);
             if !shape.ring_of_cells {
@@ -397,8 +401,8 @@ impl<T: Real> Sweep<'_, '_, T> {
                 }
                 let next = if y == last { 0 } else { y + 1 };
                 let (a, b) = (
-                    cells.from(y * shape.stride + PAD),
-                    cells.from(next * shape.stride + PAD),
+                    cells.from(shape.cells(y).start),
+                    cells.from(shape.cells(next).start),
                 );
                 faces(simd, face(north_south), a, b, row);
             }
@@ -412,7 +416,7 @@ impl<T: Real> Sweep<'_, '_, T> {
             );
             let down = layout.part_mut(made, layout.down);
             for y in 0..shape.rows {
-                let from = y * shape.stride + PAD;
+                let from = shape.cells(y).start;
                 let row = &mut shape.row_mut(down, y)[PAD..][..shape.width];
                 faces(simd, face(along), other.from(from), cells.from(from), row);
             }
@@ -446,7 +450,7 @@ impl<T: Real> Sweep<'_, '_, T> {
                 },
                 down: layout.part(coefficients.here, layout.down),
                 south: layout.part(coefficients.here, layout.south),
-                closed: &coefficients.closed[..shape.stride],
+                closed: coefficients.closed,
             };
             plane::varied(simd, shape, faces, planes, stepped, out);
         } else {
@@ -559,22 +563,19 @@ impl<T: Real> Sweep<'_, '_, T> {
         (step, level): (Step<T>, usize),
         out: &mut [T],
     ) {
-        if !self.has_more() {
-            for y in 0..window.shape.rows {
-                window.shape.close(window.shape.row_mut(out, y));
-            }
-            return;
-        }
         let shape = &window.shape;
         let (sides, terms) = (self.has_sides(), self.has_terms());
         for y in 0..shape.rows {
+            if !(sides || terms) {
+                break;
+            }
             let here = shape.row(plane, y);
             if sides {
                 let out = shape.row_mut(out, y);
                 self.exchange_row(z, y, window, (step, level), here, out);
             }
             if terms {
-                let row = y * shape.stride + PAD..y * shape.stride + PAD + shape.width;
+                let row = shape.cells(y);
                 let terms = Terms {
                     decay: self.decay.map(|decay| {
                         scaled_row(decay, layout.part(slot, layout.decay), row.clone())
@@ -589,8 +590,8 @@ impl<T: Real> Sweep<'_, '_, T> {
                 let out = &mut shape.row_mut(out, y)[PAD..][..shape.width];
                 add_terms(simd, terms, step, &here[PAD..][..shape.width], out);
             }
-            shape.close(shape.row_mut(out, y));
         }
+        shape.close(out);
     }
 
     /// Adds what the cells of row `y` of the window gain through the grid's sides.
