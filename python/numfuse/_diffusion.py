@@ -300,7 +300,7 @@ class Diffusion:
         --------
         >>> import numpy as np
         >>> from numfuse import Diffusion
-        >>> Diffusion(1.0).plan(np.zeros((64, 64)), time=8.0).method
+        >>> Diffusion(1.0).plan(np.zeros((64, 64)), time=800.0).method
         'spectral'
         """
         (array,), dtype = _arrays.floats(field=field)

@@ -7,6 +7,7 @@
 
 mod arrays;
 mod attention;
+mod diffusion;
 mod enter;
 mod errors;
 mod faults;
@@ -23,6 +24,11 @@ mod _numfuse {
 
     #[pymodule_export]
     use crate::attention::{attention_forward, attention_weights, merge_attention, rotary};
+    #[pymodule_export]
+    use crate::diffusion::{
+        diffusion_adi, diffusion_explicit, diffusion_image, diffusion_largest_rate,
+        diffusion_operator, diffusion_rkl2, diffusion_spectral, diffusion_step_limit,
+    };
     #[pymodule_export]
     use crate::faults::panic_in_tile;
     #[pymodule_export]
