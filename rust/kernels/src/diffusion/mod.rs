@@ -28,6 +28,7 @@ mod plane;
 mod rate;
 #[cfg(test)]
 mod samples;
+mod skewed;
 mod stabilized;
 mod stencil;
 mod sweep;

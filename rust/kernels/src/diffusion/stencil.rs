@@ -1,18 +1,20 @@
 //! Where D is one number for each axis and nothing stands in the way: central second differences of
 //! order 2, 4, 6 or 8, `h² u″ ≈ Σ_k w_k·(u_{+k} − 2u + u_{−k})`, mirrored at the sides.
 //!
-//! for each slab of planes, on any thread; for each band of rows; for each plane; for each row:
+//! for each slab of planes, on any thread; for each window of a plane; for each plane: load it, with
+//! what its mirrors show, into a ring of 2·reach + 1 planes; then for each row of the middle one:
 //!   out = its differences along x, then += those along y and z, at last += keep·u.
-//! The rows that a row's differences need, 2·reach + 1 planes of a band, stay in L2 ([`BAND`]); a
-//! slab is thick enough that the planes beside it, read twice, are little. Each of the three passes
-//! over a row has no more than nine rows in hand, for which there are registers; between them the
-//! row is in L1.
+//! The ring, [`RING`] bytes, stays in L2; read where they lie, the planes of a grid whose sizes are
+//! powers of two would all want the same few sets of it. A slab is thick enough that the planes
+//! beside it, read twice, are little. Each of the three passes over a row has no more than nine rows
+//! in hand, for which there are registers; between them the row is in L1.
 //!
 //! A field that is the same everywhere stays so bit for bit: differences are summed, never weights,
 //! and their sum is added to u once.
 //! Source: Fornberg 1988.
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
@@ -30,10 +32,13 @@ mod tests;
 
 /// Most cells that a difference reaches to either side.
 const MOST: usize = 4;
-/// Bytes of the planes of a band: half of L2.
-const BAND: usize = 1 << 18;
-/// Planes of a slab, at least.
-const SLAB: usize = 32;
+/// Bytes of a ring of planes: it shares an L2 of half a megabyte with what is read and written.
+const RING: usize = 320 << 10;
+/// Bytes of a row of a window: more of them would leave fewer rows, and each window loads some
+/// rows beside its own.
+const ROW: usize = 1 << 10;
+/// Planes of a slab.
+const SLAB: [usize; 2] = [16, 64];
 /// Cells of a slab of a single plane.
 const PIECE: usize = 1 << 15;
 
@@ -71,6 +76,49 @@ pub(super) fn check<T: Real>(problem: &Problem<T>) -> Result<(), Error> {
         allowed: "2 where D differs from cell to cell, where there are walls, held cells or \
                   velocity, and where a side is not periodic, insulated or of value 0",
     })
+}
+
+/// A part of every plane of a slab.
+struct Window {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// The planes around the one that is worked on: windows of them with the cells around.
+struct Ring {
+    /// How far differences reach along each axis; 0 where they are all 0.
+    reach: [usize; 3],
+    /// Rows of a plane.
+    rows: usize,
+    stride: usize,
+}
+
+impl Ring {
+    fn slots(&self) -> usize {
+        2 * self.reach[0] + 1
+    }
+
+    fn plane(&self) -> usize {
+        self.rows * self.stride
+    }
+
+    /// Where plane number `plane` goes.
+    fn slot<'r, T>(&self, planes: &'r mut [T], plane: usize) -> &'r mut [T] {
+        &mut planes[plane % self.slots() * self.plane()..][..self.plane()]
+    }
+
+    /// `length` cells of a row of a plane, from `start` on.
+    #[inline(always)]
+    fn row<'r, T>(
+        &self,
+        planes: &'r [T],
+        (plane, row): (usize, usize),
+        start: usize,
+        length: usize,
+    ) -> &'r [T] {
+        let slot = plane % self.slots() * self.plane();
+        &planes[slot + row * self.stride + start..][..length]
+    }
 }
 
 /// What a sweep does to every row: `out = keep·u + scale·(differences − decay·u + source)`.
@@ -120,6 +168,10 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
     /// Which cell stands at `place` of a line along `axis`, and whether with its sign turned.
     fn fold(&self, axis: usize, place: isize) -> (usize, bool) {
         let n = self.problem.shape[axis] as isize;
+        // Most places are inside: neither of the ways below is for every row.
+        if (0..n).contains(&place) {
+            return (place as usize, false);
+        }
         if self.problem.periodic(axis) {
             return (place.rem_euclid(n) as usize, false);
         }
@@ -153,47 +205,72 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
         let count = out.len() / columns;
         let thick = planes > 1;
         let (group, tile) = if thick {
-            let slab = SLAB.min(planes.div_ceil(2));
+            let slab = (planes / 16).clamp(SLAB[0], SLAB[1]).min(planes);
             (planes * rows, slab * rows)
         } else {
             (rows, (PIECE / columns).clamp(1, rows))
         };
         let per_group = group.div_ceil(tile);
         let tiles = ViewMut::contiguous(out, &[count, columns])?.split_rows(group, tile)?;
-        let padded = columns.saturating_add(2 * MOST);
-        let memory = columns.saturating_mul(2 * MOST).saturating_add(padded);
-        let scratch = Scratch::<T>::new(threads::workers(context, tiles.tiles()), memory)?;
+        // As many windows as it takes, of one width.
+        let windows = (columns * size_of::<T>()).div_ceil(ROW);
+        let width = columns
+            .div_ceil(windows)
+            .next_multiple_of(ROW / 16 / size_of::<T>());
+        let mut ring = Ring {
+            reach: [0, 1, 2].map(|axis| if self.differs(axis) { self.reach } else { 0 }),
+            rows: 0,
+            stride: width + 2 * self.reach,
+        };
+        let most = RING / (ring.slots() * ring.stride * size_of::<T>());
+        let most = most
+            .saturating_sub(2 * ring.reach[1])
+            .max(2 * self.reach)
+            .min(rows);
+        ring.rows = most + 2 * ring.reach[1];
+        let workers = threads::workers(context, tiles.tiles());
+        let scratch = Scratch::<T>::new(workers, ring.slots() * ring.plane())?;
         let cells = planes * rows * columns;
         threads::run(context, tiles.tiles(), &|turn: Turn| {
             let mut scratch = scratch.lock(turn.worker);
-            let (line, turned) = scratch.split_at_mut(padded);
             let mut out = tiles.take(turn.tile);
             let first = turn.tile % per_group * tile;
             let item = out.first() / (planes * rows);
             let before = &before[item * cells..][..cells];
             // A slab of whole planes, or some rows of the only one.
-            let (start, end) = if thick {
-                (0, rows)
+            let (slab, start, end) = if thick {
+                (first / rows..(first + out.len()) / rows, 0, rows)
             } else {
-                (first, first + out.len())
+                (0..1, first, first + out.len())
             };
-            let deep = if thick { out.len() / rows } else { 1 };
-            let first_plane = if thick { first / rows } else { 0 };
-            let band = BAND / ((2 * self.reach + 1) * columns * size_of::<T>());
-            let band = band.saturating_sub(2 * self.reach).max(4 * self.reach);
-            for low in (start..end).step_by(band) {
-                for z in 0..deep {
-                    if turn.cancelled() {
-                        return;
-                    }
-                    for y in low..end.min(low + band) {
-                        let r = if thick { z * rows + y } else { y - start };
-                        let place = (first_plane + z, y);
-                        match self.reach {
-                            1 => self.row::<S, 1>(simd, before, place, line, turned, out.row(r)),
-                            2 => self.row::<S, 2>(simd, before, place, line, turned, out.row(r)),
-                            3 => self.row::<S, 3>(simd, before, place, line, turned, out.row(r)),
-                            _ => self.row::<S, 4>(simd, before, place, line, turned, out.row(r)),
+            for low in (start..end).step_by(most) {
+                for left in (0..columns).step_by(width) {
+                    let window = Window {
+                        rows: low..end.min(low + most),
+                        columns: left..columns.min(left + width),
+                    };
+                    let deep = ring.reach[0];
+                    for loaded in 0..slab.len() + 2 * deep {
+                        if turn.cancelled() {
+                            return;
+                        }
+                        let z = (slab.start + loaded) as isize - deep as isize;
+                        self.load(before, z, &window, &ring, ring.slot(&mut scratch, loaded));
+                        let Some(z) = loaded.checked_sub(2 * deep) else {
+                            continue;
+                        };
+                        for y in window.rows.clone() {
+                            let r = if thick { z * rows + y } else { y - start };
+                            let out = &mut out.row(r)[window.columns.clone()];
+                            let place = (loaded - deep, y - low + ring.reach[1]);
+                            match self.reach {
+                                1 => self.row::<S, 1>(simd, &scratch, &ring, place, out),
+                                2 => self.row::<S, 2>(simd, &scratch, &ring, place, out),
+                                3 => self.row::<S, 3>(simd, &scratch, &ring, place, out),
+                                _ => self.row::<S, 4>(simd, &scratch, &ring, place, out),
+                            }
+                            let u = ring.row(&scratch, place, self.reach, out.len());
+                            self.rest((slab.start + z, y), left, u, out);
                         }
                     }
                 }
@@ -201,71 +278,73 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
         })
     }
 
-    /// Row `y` of plane `z`.
+    /// The window of plane `z`, which may lie beyond the grid, with the cells around it.
+    fn load(&self, before: &[T], z: isize, window: &Window, ring: &Ring, plane: &mut [T]) {
+        let [_, rows, columns] = self.problem.shape;
+        let (z, turned) = self.fold(0, z);
+        let reach = self.reach;
+        let (left, width) = (window.columns.start, window.columns.len());
+        let count = window.rows.len() + 2 * ring.reach[1];
+        for (i, line) in plane.chunks_exact_mut(ring.stride).take(count).enumerate() {
+            let y = (window.rows.start + i) as isize - ring.reach[1] as isize;
+            let (y, turned_again) = self.fold(1, y);
+            let row = &before[(z * rows + y) * columns..][..columns];
+            line[reach..reach + width].copy_from_slice(&row[window.columns.clone()]);
+            for k in 0..reach {
+                for (to, x) in [
+                    (reach - 1 - k, left as isize - 1 - k as isize),
+                    (reach + width + k, (left + width + k) as isize),
+                ] {
+                    let (x, negative) = self.fold(2, x);
+                    line[to] = if negative { -row[x] } else { row[x] };
+                }
+            }
+            if turned != turned_again {
+                for u in &mut line[..width + 2 * reach] {
+                    *u = -*u;
+                }
+            }
+        }
+    }
+
+    /// The differences of one row of the plane that was loaded as number `place.0`, whose row
+    /// `place.1` of the ring it is.
     fn row<S: Simd, const R: usize>(
         &self,
         simd: S,
-        before: &[T],
-        (z, y): (usize, usize),
-        line: &mut [T],
-        turned: &mut [T],
+        planes: &[T],
+        ring: &Ring,
+        place: (usize, usize),
         out: &mut [T],
     ) {
-        let [_, rows, columns] = self.problem.shape;
-        let at = |z: usize, y: usize| &before[(z * rows + y) * columns..][..columns];
-        let u = at(z, y);
-        line[R..R + columns].copy_from_slice(u);
-        for k in 0..R {
-            for (place, index) in [
-                (R - 1 - k, -1 - k as isize),
-                (R + columns + k, (columns + k) as isize),
-            ] {
-                let (cell, negative) = self.fold(2, index);
-                line[place] = if negative { -u[cell] } else { u[cell] };
-            }
-        }
+        let width = out.len();
         let pick = |axis: usize| from_fn::<T, R, _>(|k| self.weights[axis][k]);
         // The last pass keeps u.
         let keep = |last: bool| if last { self.keep } else { T::ZERO };
-        let others = [self.differs(1), self.differs(0)];
-        let alone = keep(others == [false; 2]);
-        along::<S, T, R>(simd, &line[..columns + 2 * R], alone, pick(2), out);
-        for (i, (axis, here)) in [(1, y), (0, z)].into_iter().enumerate() {
-            if !others[i] {
-                continue;
-            }
-            let keep = keep(axis == 0 || !others[1]);
-            let place = |k: usize| {
-                let step = (k / 2 + 1) as isize;
-                self.fold(
-                    axis,
-                    here as isize + if k.is_multiple_of(2) { -step } else { step },
-                )
-            };
-            let other = |cell: usize| if axis == 1 { at(z, cell) } else { at(cell, y) };
-            for (k, row) in turned.chunks_exact_mut(columns).take(2 * R).enumerate() {
-                if let (cell, true) = place(k) {
-                    for (row, &u) in row.iter_mut().zip(other(cell)) {
-                        *row = -u;
-                    }
-                }
-            }
-            let pair = |k: usize| match place(k) {
-                (_, true) => &turned[k * columns..][..columns],
-                (cell, false) => other(cell),
-            };
-            let below = from_fn::<_, R, _>(|k| pair(2 * k));
-            let above = from_fn::<_, R, _>(|k| pair(2 * k + 1));
-            across::<S, T, R>(simd, u, (below, above), keep, pick(axis), out);
+        let (along_y, along_z) = (ring.reach[1] > 0, ring.reach[0] > 0);
+        let line = ring.row(planes, place, 0, width + 2 * R);
+        let alone = keep(!along_y && !along_z);
+        along::<S, T, R>(simd, line, alone, pick(2), out);
+        let u = &line[R..R + width];
+        let (plane, row) = place;
+        let at = |plane: usize, row: usize| ring.row(planes, (plane, row), R, width);
+        if along_y {
+            let below = from_fn::<_, R, _>(|k| at(plane, row - 1 - k));
+            let above = from_fn::<_, R, _>(|k| at(plane, row + 1 + k));
+            across::<S, T, R>(simd, u, (below, above), keep(!along_z), pick(1), out);
         }
-        self.rest((z, y), u, out);
+        if along_z {
+            let below = from_fn::<_, R, _>(|k| at(plane - 1 - k, row));
+            let above = from_fn::<_, R, _>(|k| at(plane + 1 + k, row));
+            across::<S, T, R>(simd, u, (below, above), self.keep, pick(0), out);
+        }
     }
 
     /// Decay, source, and what passes the sides.
-    fn rest(&self, (z, y): (usize, usize), u: &[T], out: &mut [T]) {
+    fn rest(&self, (z, y): (usize, usize), left: usize, u: &[T], out: &mut [T]) {
         let problem = self.problem;
         let [planes, rows, columns] = problem.shape;
-        let first = (z * rows + y) * columns;
+        let first = (z * rows + y) * columns + left;
         let number = |term: Term<T>, x: usize| match term {
             Term::Number(number) => T::from_f64(number),
             Term::PerPoint(values) => values[first + x],
@@ -289,8 +368,10 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
                 };
                 let last = |n: usize| if side == 0 { 0 } else { n - 1 };
                 if axis == 2 {
-                    let x = last(columns);
-                    gain(&mut out[x], u[x], z * rows + y);
+                    let x = last(columns).wrapping_sub(left);
+                    if let Some(out) = out.get_mut(x) {
+                        gain(out, u[x], z * rows + y);
+                    }
                     continue;
                 }
                 let (here, n, other) = if axis == 1 {
@@ -300,7 +381,7 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
                 };
                 if here == last(n) {
                     for (x, (out, &u)) in out.iter_mut().zip(u).enumerate() {
-                        gain(out, u, other * columns + x);
+                        gain(out, u, other * columns + left + x);
                     }
                 }
             }
