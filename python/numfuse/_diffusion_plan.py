@@ -12,6 +12,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import _config
 from . import _diffusion_problem as _problem
 from ._diffusion_spectrum import adi_error, explicit_error, rkl2_error, stages_for
 
@@ -40,6 +41,10 @@ NOT_COMMUTING = 8.0
 # Douglas and Gunn's steps may grow there if they are longer than this, times the fastest rate.
 LONGEST_NOT_COMMUTING = 20.0
 MOST_STEPS = 10**7
+# What the kernels keep at hand beside whole fields, in bytes, at most; and of lines that are
+# transformed, for each thread.
+MOST_HOT = 32 * 2**20
+LINES = 32
 # With so many stages of RKL2 a sharper bound of the spectrum earns what it costs.
 WORTH_TIGHTENING = 200
 # Steps that damp the fastest modes of ADI: at most so many.
@@ -122,50 +127,79 @@ def by_tolerance(
     found.sort(key=lambda schedule: cost(problem, schedule))
     lowest = cost(problem, found[0])
     others = ", ".join(
-        f"{schedule.method} {cost(problem, schedule) / lowest:.1f} times as much"
+        f"{schedule.method} would cost {cost(problem, schedule) / lowest:.1f} times as much"
         for schedule in found[1:]
     )
     return found[0]._replace(others=others)
 
 
 def working_bytes(problem: Problem, schedule: Schedule, cells: int) -> int:
-    """Predict the memory of a call beside field and result, for a field of `cells` in all."""
-    one = cells * problem.dtype.itemsize
-    return {"explicit": 1, "rkl2": 3, "adi": 3, "spectral": 3}[schedule.method] * one
+    """Bound the memory of a call beside field and result, for a field of `cells` in all."""
+    size, grid = problem.dtype.itemsize, math.prod(problem.shape)
+    if schedule.steps == 0 or cells == 0:
+        return 0
+    if schedule.method == "spectral":
+        # Lines on the way through a transform, and a second field for what feeds the first.
+        lines = LINES * (1 + _config.threads()) * max(problem.shape) * size
+        return lines + (grid * size if problem.feeds() else 0)
+    # Planes that a pass over memory keeps at hand.
+    planes = 512 * (grid // problem.shape[0] + 1024) * size
+    hot = min(planes, MOST_HOT)
+    if schedule.method == "explicit":
+        return cells * size + hot
+    if schedule.method == "rkl2":
+        return 2 * cells * size + hot
+    axes, plain = len(problem.shape), isinstance(problem.decay, float | None)
+    shared = problem.constant() and plain and problem.walls is None and problem.held is None
+    # Fields with rows and columns padded to whole lanes; grids of a batch are solved together.
+    lanes = 64 // size
+    padded = math.prod(-(-n // lanes) * lanes for n in problem.shape[-2:])
+    padded *= math.prod(problem.shape[:-2])
+    together = min(max(2**20 // grid, 1), cells // grid)
+    rings = sum(low.kind == "periodic" for low, _ in problem.sides)
+    factors = 2 if shared else 3 * axes + rings + 3
+    fed = 2 if problem.feeds() else 0
+    return ((axes - 1 or 1) * together + factors + fed) * padded * size + hot
 
 
 def why(options: Options, problem: Problem, spectrum: Spectrum, schedule: Schedule) -> str:
     """Say in one sentence why a schedule was chosen, and what its bound is worth."""
     method, count = schedule.method, schedule.steps + len(schedule.few)
     if schedule.steps == 0:
-        return "There is no time to pass, so that the field is copied."
+        return "There is no time to pass, so the field is copied."
     steps = "one step" if count == 1 else f"{count} steps"
     if method == "rkl2":
         steps += f" of {schedule.stages} stages"
     if schedule.few:
         steps += f", the first {len(schedule.few)} shorter to damp the fastest modes"
-    only = next((name for name in ("velocity",) if problem.velocity is not None), None)
     varying = problem.over_time()
+    only = "velocity" if problem.velocity is not None else None
     if varying is not None:
         only = f"a function of time as {varying}"
-    if only is not None:
-        reason = f"explicit is the only method that can take {only}, and needs {steps}"
-    elif options.method == "explicit":
+    if options.method == "explicit":
         reason = (
-            f"explicit was asked for, and takes {steps} of at most {SHARE} times the longest "
+            f"You asked for explicit, which takes {steps} of at most {SHARE} times the longest "
             "stable one"
         )
+    elif only is not None:
+        reason = f"Only explicit can take {only}, and it needs {steps}"
     elif method == "spectral":
-        reason = "spectral needs no steps, being exact in time"
+        if options.method == "spectral":
+            reason = "You asked for spectral, which is exact in time and needs no steps"
+        else:
+            reason = "All modes are known here, so spectral is exact in time and needs no steps"
     else:
-        reason = f"{method} keeps to the tolerance of {options.tolerance:g} in {steps}"
+        asked = "You asked for" if options.method == method else "The cheapest is"
+        reason = (
+            f"{asked} {method}, which keeps to the tolerance of {options.tolerance:g} in {steps}"
+        )
     if schedule.others:
-        reason += f"; predicted to cost more: {schedule.others}"
+        reason += f"; {schedule.others}"
     if not spectrum.symmetric or varying is not None or spectrum.grows:
-        reason += "; the bound is an estimate, which holds for diffusion alone"
+        reason += "; the bound is an estimate, made for diffusion alone"
     elif method == "adi" and not spectrum.commutes:
-        reason += "; the bound is an estimate, since the directions do not commute"
-    return reason[0].upper() + reason[1:] + "."
+        reason += "; the bound is an estimate, since the axes do not commute"
+    return reason + "."
 
 
 def _explicit(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
@@ -207,7 +241,9 @@ def _rkl2_steps(total: float, tolerance: float, feeds: bool) -> tuple[int, int, 
 
     guess = max(round(0.28 / math.sqrt(tolerance)), 1)
     least = _fewest(lambda n: bound(n)[0] <= tolerance, 1, guess)
-    steps = min(range(least, least + 6), key=lambda n: (n * bound(n)[1], n))
+    # A few more steps may fit fewer stages; where they damp too little, they do not count.
+    fitting = [n for n in range(least, least + 6) if n == least or bound(n)[0] <= tolerance]
+    steps = min(fitting, key=lambda n: n * bound(n)[1])
     error, stages = bound(steps)
     return steps, stages, error
 

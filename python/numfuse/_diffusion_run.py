@@ -40,6 +40,8 @@ def run(
         _native.kernels.diffusion_spectral(problem, field, out, time, _config.threads())
     elif schedule.method == "adi":
         _native.kernels.diffusion_adi(problem, field, out, schedule.all_steps(), _config.threads())
+    elif schedule.method == "rkl2" and problem.order > 2:
+        _rkl2_by_steps(problem, field, out, schedule)
     elif schedule.method == "rkl2":
         _native.kernels.diffusion_rkl2(
             problem, field, out, schedule.dt, schedule.steps, schedule.stages, 0, _config.threads()
@@ -72,6 +74,35 @@ def _reference(
         for each in schedule.few:
             field = diffusion.adi(field, problem, each, 1)
         out[...] = diffusion.adi(field, problem, dt, steps)
+
+
+def _rkl2_by_steps(
+    problem: Problem, field: NDArray[Any], out: NDArray[Any], schedule: Schedule
+) -> None:
+    """RKL2 from explicit steps E of length w·dt, by Legendre's recursion over the stages.
+
+    Z₀ = u, Z₁ = E(Z₀), Zⱼ = Zⱼ₋₂ + (2j − 1)/j·(E(Zⱼ₋₁) − Zⱼ₋₂); u ← u + b·(Zₛ − u), with b and w as
+    in `rkl2_error`: the method's usual recursion, in which Yⱼ = u + bⱼ·(Zⱼ − u).
+    """
+    stages = schedule.stages
+    span = stages * stages + stages - 2
+    length, blend = 4 / span * schedule.dt, span / (2 * stages * (stages + 1))
+    threads = _config.threads()
+    one, other = np.empty_like(out), np.empty_like(out)
+    np.copyto(out, field)
+    for _ in range(schedule.steps):
+        before, now, after = np.copy(out), one, other
+        _native.kernels.diffusion_explicit(problem, out, now, length, 1, 0, threads)
+        for j in range(2, stages + 1):
+            _native.kernels.diffusion_explicit(problem, now, after, length, 1, 0, threads)
+            after -= before
+            after *= after.dtype.type((2 * j - 1) / j)
+            after += before
+            before, now, after = now, after, before
+        now -= out
+        now *= now.dtype.type(blend)
+        out += now
+        one, other = now, after
 
 
 def _explicit_over_time(
