@@ -172,6 +172,6 @@ CASES: tuple[Heat | Certified, ...] = (
     _heat((4096, 4096), 48, dtype="float64"),
     _heat((256, 256, 256), 32, dtype="float64"),
     _heat((512, 512), 100, cold=True),
-    _certified((256, 256), 2000, quick=True),
+    _certified((128, 128), 2000, quick=True),
     _certified((1024, 1024), 2000),
 )
