@@ -36,8 +36,8 @@ COSTS = {
 # A length of ADI's steps that is new takes as long as so many steps.
 NEW_LENGTH = 3
 # Where the parts along the axes do not commute, ADI's bound is an estimate with this factor on it,
-# by what D that is random from cell to cell was seen to need.
-NOT_COMMUTING = 8.0
+# twice what D that is random from cell to cell was seen to need.
+NOT_COMMUTING = 30.0
 # Douglas and Gunn's steps may grow there if they are longer than this, times the fastest rate.
 LONGEST_NOT_COMMUTING = 20.0
 MOST_STEPS = 10**7
