@@ -20,6 +20,7 @@ use std::ops::Range;
 use fearless_simd::Simd;
 
 use super::plane::{Planes, Run, Step};
+use super::skewed;
 use super::sweep::{Layout, Slots, Span, Sweep, Window};
 use crate::scratch::Scratch;
 use crate::simd::{Real, prefetch};
@@ -76,7 +77,7 @@ impl Blocks {
         };
         let slabs = threads.min(planes.div_ceil(2 * levels)).max(1);
         Self {
-            block: env("NF_BLOCK", if sweep.along == 0 { 2 } else { 8 }),
+            block: env("NF_BLOCK", if sweep.along == 0 { 4 } else { 8 }),
             slab: planes.div_ceil(slabs),
             across: env(
                 "NF_ACROSS",
@@ -169,6 +170,9 @@ pub(super) fn pass<S: Simd, T: Real>(
     scheme: Scheme<T>,
     context: &Context,
 ) -> Result<(), Error> {
+    if skewed::serves(sweep) {
+        return skewed::pass(simd, sweep, blocks, from, to, scheme, context);
+    }
     let columns = sweep.problem.shape[2];
     let (planes, rows) = (sweep.planes(), sweep.plane_rows());
     let cells = planes * rows * columns;

@@ -596,9 +596,109 @@ fn step_pair<S: Simd, T: Real, const STEP: u8, const THICK: bool, const SAME: bo
     shape.close(to_second);
 }
 
+/// A step of two planes as [`pair`], of rows that stand anywhere in them: `count` cells of each of
+/// `planes` and `older`, as they are cut, to the first `count` of each of `out`. The last two planes
+/// are copied to `kept`.
+#[inline(always)]
+pub(super) fn pair_of<S: Simd, T: Real>(
+    simd: S,
+    scale: [T; 3],
+    planes: [Cut<T>; 4],
+    step: (Step<T>, [Cut<T>; 2]),
+    [to_first, to_second]: [&mut [T]; 2],
+    kept: Option<[&mut [T]; 2]>,
+) {
+    let planes = planes.map(|cut| cut.in_lanes(Lanes::<S, T>::LEN));
+    let step = (step.0, step.1.map(|cut| cut.in_lanes(Lanes::<S, T>::LEN)));
+    let count = planes[0].count;
+    let to = [&mut to_first[..count], &mut to_second[..count]];
+    let same = scale[0] == scale[1] && scale[1] == scale[2];
+    let stage = matches!(step.0, Step::Stage(_));
+    let none: [&mut [T]; 2] = [&mut [], &mut []];
+    match (stage, same, kept) {
+        (false, false, None) => {
+            pair_loop::<S, T, EULER, true, false, false>(simd, scale, planes, step, to, none);
+        }
+        (false, true, None) => {
+            pair_loop::<S, T, EULER, true, true, false>(simd, scale, planes, step, to, none);
+        }
+        (true, false, None) => {
+            pair_loop::<S, T, STAGE, true, false, false>(simd, scale, planes, step, to, none);
+        }
+        (true, true, None) => {
+            pair_loop::<S, T, STAGE, true, true, false>(simd, scale, planes, step, to, none);
+        }
+        (false, false, Some(kept)) => {
+            pair_loop::<S, T, EULER, true, false, true>(simd, scale, planes, step, to, kept);
+        }
+        (false, true, Some(kept)) => {
+            pair_loop::<S, T, EULER, true, true, true>(simd, scale, planes, step, to, kept);
+        }
+        (true, false, Some(kept)) => {
+            pair_loop::<S, T, STAGE, true, false, true>(simd, scale, planes, step, to, kept);
+        }
+        (true, true, Some(kept)) => {
+            pair_loop::<S, T, STAGE, true, true, true>(simd, scale, planes, step, to, kept);
+        }
+    }
+}
+
+/// A step of one plane, as [`pair_of`].
+#[inline(always)]
+pub(super) fn single_of<S: Simd, T: Real>(
+    simd: S,
+    scale: [T; 3],
+    planes: [Cut<T>; 3],
+    (step, older): (Step<T>, Cut<T>),
+    out: &mut [T],
+) {
+    let planes = planes.map(|cut| cut.in_lanes(Lanes::<S, T>::LEN));
+    let older = older.in_lanes(Lanes::<S, T>::LEN);
+    let out = &mut out[..older.count];
+    let same = scale[0] == scale[1] && scale[1] == scale[2];
+    match (matches!(step, Step::Stage(_)), same) {
+        (false, false) => {
+            single_loop::<S, T, EULER, false>(simd, scale, planes, (step, older), out)
+        }
+        (false, true) => single_loop::<S, T, EULER, true>(simd, scale, planes, (step, older), out),
+        (true, false) => single_loop::<S, T, STAGE, false>(simd, scale, planes, (step, older), out),
+        (true, true) => single_loop::<S, T, STAGE, true>(simd, scale, planes, (step, older), out),
+    }
+}
+
+#[simd]
+#[inline(never)]
+fn single_loop<S: Simd, T: Real, const STEP: u8, const SAME: bool>(
+    simd: S,
+    scale: [T; 3],
+    [up, here, down]: [Cut<T>; 3],
+    (step, older): (Step<T>, Cut<T>),
+    out: &mut [T],
+) {
+    let star = Star::<S, T, true, SAME>::new(simd, scale);
+    let finish = Finish::<S, T>::new(simd, step);
+    let lanes = Lanes::<S, T>::LEN;
+    let count = here.count;
+    let (up, rows, down) = (up.centre(count), here.rows(count), down.centre(count));
+    let older = if STEP == EULER {
+        &[]
+    } else {
+        older.centre(count)
+    };
+    let out = &mut out[..count];
+    let mut at = 0;
+    while at + lanes <= count {
+        let u = load::<S, T>(simd, rows.centre, at);
+        let (above, below) = (load::<S, T>(simd, up, at), load::<S, T>(simd, down, at));
+        let rate = star.rate(simd, &rows, at, u, above, below);
+        finish.write::<STEP>(simd, u, rate, older, at, out);
+        at += lanes;
+    }
+}
+
 /// `count` cells of a plane from number `first` on, and how far north and south of them lie.
 #[derive(Clone, Copy)]
-struct Cut<'a, T> {
+pub(super) struct Cut<'a, T> {
     plane: &'a [T],
     first: usize,
     count: usize,
@@ -606,6 +706,27 @@ struct Cut<'a, T> {
 }
 
 impl<'a, T: Real> Cut<'a, T> {
+    /// Of a plane that [`Self::with`] adds.
+    pub(super) fn of(first: usize, count: usize, aside: usize) -> Self {
+        Self {
+            plane: &[],
+            first,
+            count,
+            aside,
+        }
+    }
+
+    /// The same cut of `plane`.
+    pub(super) fn with(self, plane: &'a [T]) -> Self {
+        Self { plane, ..self }
+    }
+
+    /// As many cells as whole vectors hold.
+    fn in_lanes(self, lanes: usize) -> Self {
+        let count = self.count.next_multiple_of(lanes);
+        Self { count, ..self }
+    }
+
     #[inline(always)]
     fn rows(&self, count: usize) -> Rows<'a, T> {
         let Self {

@@ -541,7 +541,7 @@ impl<T: Real> Sweep<'_, '_, T> {
 
     /// The constant coefficients along the sweep's axis, north and south, east and west.
     #[inline(always)]
-    fn turned_scale(&self) -> [T; 3] {
+    pub(super) fn turned_scale(&self) -> [T; 3] {
         if self.along == 0 {
             self.scale
         } else {
