@@ -88,3 +88,11 @@ pub(super) fn reserved<T>(length: usize) -> Result<Vec<T>, Error> {
         })?;
     Ok(vector)
 }
+
+/// `length` zeros. Their pages are touched by those who first write to them, on many threads, and
+/// not here: for a large field that takes as long as several steps.
+pub(super) fn zeros<T: Real>(length: usize) -> Result<Vec<T>, Error> {
+    // Whether there is room is asked first, for `vec!` ends the process where there is none.
+    drop(reserved::<T>(length)?);
+    Ok(vec![T::ZERO; length])
+}

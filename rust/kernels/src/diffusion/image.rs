@@ -10,7 +10,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::boundary::reserved;
+use super::boundary::{reserved, zeros};
 use crate::layers::rows::{load, store};
 use crate::scratch::Scratch;
 use crate::simd::Real;
@@ -92,10 +92,7 @@ pub fn image<T: Real>(
         }),
         dt: T::from_f64(dt),
     };
-    let mut other = reserved(if steps > 1 { pixels } else { 0 })?;
-    if steps > 1 {
-        other.resize(pixels, T::ZERO);
-    }
+    let mut other = zeros(if steps > 1 { pixels } else { 0 })?;
     fearless_simd::dispatch!(context.level, simd => {
         // The last step writes to out, each one to the array that the one before did not.
         for step in 0..steps {

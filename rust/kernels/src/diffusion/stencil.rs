@@ -19,7 +19,7 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::boundary::{Exchange, reserved};
+use super::boundary::{Exchange, zeros};
 use super::problem::{Diffusivity, Problem, Side, Term};
 use crate::scratch::Scratch;
 use crate::simd::{Lanes, Real};
@@ -421,10 +421,7 @@ pub(super) fn explicit<T: Real>(
         out.copy_from_slice(field);
         return Ok(());
     }
-    let mut other = reserved(if steps > 1 { field.len() } else { 0 })?;
-    if steps > 1 {
-        other.resize(field.len(), T::ZERO);
-    }
+    let mut other = zeros(if steps > 1 { field.len() } else { 0 })?;
     fearless_simd::dispatch!(context.level, simd => {
         // The last step writes to out, each one to the array that the one before did not.
         for step in 0..steps {

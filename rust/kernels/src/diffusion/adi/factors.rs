@@ -11,7 +11,7 @@ use fearless_simd_macros::simd;
 use super::lines::{FACE, INVERSE, LOSS, Line, lanes, load, store};
 use crate::Error;
 use crate::diffusion::Mean;
-use crate::diffusion::boundary::reserved;
+use crate::diffusion::boundary::zeros;
 use crate::simd::Real;
 
 /// Below it, a coupling counts as none: products of it would be subnormal.
@@ -59,8 +59,7 @@ impl<T: Real> Factors<T> {
     pub(super) fn new(axis: Axis<T>, blocks: usize) -> Result<Self, Error> {
         let blocks = if axis.shared { 1 } else { blocks };
         let length = axis.block().saturating_mul(blocks);
-        let mut records = reserved(length)?;
-        records.resize(length, T::ZERO);
+        let records = zeros(length)?;
         Ok(Self { axis, records })
     }
 

@@ -5,7 +5,7 @@ use fearless_simd::prelude::*;
 
 use super::factors::{Axis, Factors, Matter, eliminate};
 use super::layout::{Layout, turn_square};
-use crate::diffusion::boundary::{Exchange, reserved};
+use crate::diffusion::boundary::{Exchange, reserved, zeros};
 use crate::diffusion::{Diffusivity, Problem, Term};
 use crate::scratch::Scratch;
 use crate::simd::Real;
@@ -65,32 +65,36 @@ impl<'p, 'a, T: Real> Ground<'p, 'a, T> {
     fn lay(&mut self, context: &Context) -> Result<(), Error> {
         let problem = self.problem;
         let (layout, alone) = (self.layout, self.axes == 1);
-        let lay = |beyond: T, value: &(dyn Fn(usize) -> T + Sync)| {
-            let mut data = reserved(if alone {
-                layout.shape[2]
-            } else {
-                layout.volume
-            })?;
+        let lay = |beyond: Option<T>, fill: &(dyn Fn(usize, &mut [T]) + Sync)| {
             if alone {
-                data.extend((0..layout.shape[2]).map(value));
+                let mut data = zeros(layout.shape[2])?;
+                fill(0, &mut data);
                 return Ok(data);
             }
-            data.resize(layout.volume, beyond);
-            layout.fill(&mut data, context, &|cell, out| {
-                for (i, out) in out.iter_mut().enumerate() {
-                    *out = value(cell + i);
-                }
-            })?;
+            let mut data = layout.zeros(1)?;
+            if let Some(beyond) = beyond {
+                data.fill(beyond);
+            }
+            layout.fill(&mut data, context, fill)?;
             Ok(data)
         };
         // What lies beyond the grid is as good as a wall.
-        self.diffusivity = lay(-T::ONE, &|cell| density(problem, cell))?;
+        let padded = layout.volume > problem.cells()?;
+        self.diffusivity = lay(padded.then_some(-T::ONE), &|cell, out| {
+            density(problem, cell, out);
+        })?;
         if let Some(held) = problem.held {
-            let number = |cell: usize| if held[cell] != 0 { T::ONE } else { T::ZERO };
-            self.held = lay(T::ZERO, &number)?;
+            self.held = lay(None, &|cell, out| {
+                for (out, &held) in out.iter_mut().zip(&held[cell..]) {
+                    *out = if held != 0 { T::ONE } else { T::ZERO };
+                }
+            })?;
         }
         if let Some(decay) = problem.decay {
-            self.decay = lay(T::ZERO, &|cell| number(decay, cell))?;
+            self.decay = lay(None, &|cell, out| match decay {
+                Term::Number(number) => out.fill(T::from_f64(number)),
+                Term::PerPoint(values) => out.copy_from_slice(&values[cell..][..out.len()]),
+            })?;
         }
         Ok(())
     }
@@ -299,14 +303,18 @@ pub(in crate::diffusion) fn given<T: Real>(problem: &Problem<T>) -> Result<Optio
     Ok(Some(given))
 }
 
-/// D of a cell or, where that is one number for each axis, 1; −1 in a wall.
-fn density<T: Real>(problem: &Problem<T>, cell: usize) -> T {
-    if problem.is_wall(cell) {
-        return -T::ONE;
-    }
+/// D of the cells from `cell` on or, where that is one number for each axis, 1; −1 in walls.
+fn density<T: Real>(problem: &Problem<T>, cell: usize, out: &mut [T]) {
     match problem.diffusivity {
-        Diffusivity::Constant(_) => T::ONE,
-        Diffusivity::PerPoint(values) => values[cell],
+        Diffusivity::Constant(_) => out.fill(T::ONE),
+        Diffusivity::PerPoint(values) => out.copy_from_slice(&values[cell..][..out.len()]),
+    }
+    if let Some(walls) = problem.walls {
+        for (out, &wall) in out.iter_mut().zip(&walls[cell..]) {
+            if wall != 0 {
+                *out = -T::ONE;
+            }
+        }
     }
 }
 

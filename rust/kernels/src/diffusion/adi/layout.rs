@@ -10,7 +10,7 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use super::lines::lanes;
-use crate::diffusion::boundary::reserved;
+use crate::diffusion::boundary::zeros;
 use crate::gemm::panel::{Block, MOST, transpose};
 use crate::simd::Real;
 use crate::threads::{self, Turn};
@@ -57,10 +57,7 @@ impl Layout {
 
     /// An array of `items` grids of zeros.
     pub(super) fn zeros<T: Real>(&self, items: usize) -> Result<Vec<T>, Error> {
-        let length = self.volume.saturating_mul(items);
-        let mut array = reserved(length)?;
-        array.resize(length, T::ZERO);
-        Ok(array)
+        zeros(self.volume.saturating_mul(items))
     }
 
     /// `data` in tiles of a group of rows: a row of a tile is a square.
