@@ -356,6 +356,25 @@ pub(crate) fn diffusion_rkl2(
     })
 }
 
+/// Writes `field` after a step of RKL1 to `out`.
+#[pyfunction]
+#[pyo3(signature = (problem, field, out, dt, stages, levels, threads, /))]
+pub(crate) fn diffusion_rkl1(
+    py: Python<'_>,
+    problem: &Bound<'_, PyAny>,
+    field: &Array<'_>,
+    out: &Array<'_>,
+    dt: f64,
+    stages: usize,
+    levels: usize,
+    threads: usize,
+) -> Outcome {
+    enter_with!(py, problem, field, out, threads, |problem, context| {
+        let blocking = blocking(levels);
+        kernels::rkl1(problem, field, out, dt, stages, blocking, context)
+    })
+}
+
 /// Writes `field` after implicit steps of the given lengths, one axis after the other, to `out`.
 #[pyfunction]
 #[pyo3(signature = (problem, field, out, steps, threads, /))]

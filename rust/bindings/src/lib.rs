@@ -27,7 +27,8 @@ mod _numfuse {
     #[pymodule_export]
     use crate::diffusion::{
         diffusion_adi, diffusion_explicit, diffusion_image, diffusion_largest_rate,
-        diffusion_operator, diffusion_rkl2, diffusion_spectral, diffusion_step_limit,
+        diffusion_operator, diffusion_rkl1, diffusion_rkl2, diffusion_spectral,
+        diffusion_step_limit,
     };
     #[pymodule_export]
     use crate::faults::panic_in_tile;

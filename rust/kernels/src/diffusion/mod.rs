@@ -43,4 +43,4 @@ pub use operator::operator;
 pub use problem::{Advection, Diffusivity, Face, Mean, Problem, Side, Term};
 pub use rate::largest_rate;
 pub use spectral::{Transformable, spectral};
-pub use stabilized::rkl2;
+pub use stabilized::{rkl1, rkl2};

@@ -11,6 +11,9 @@
 //! two-step methods have, and a field that should not change does not, to the bit.
 //! Source: Meyer, Balsara & Aslam 2014, J. Comput. Phys. 257, 594.
 //!
+//! RKL1, of first order, is the same with R = P_s(1 + wτL) and w = 2/(s² + s), stable for τ·λ ≤ s² + s.
+//! Its error has the other sign: one such step among those of RKL2 takes away most of theirs.
+//!
 //! All stages of a step are made in one pass over memory where they are few enough
 //! ([`super::blocking`]), else in one plain sweep a stage.
 
@@ -46,6 +49,62 @@ pub fn rkl2<T: Real>(
     blocking: Blocking,
     context: &Context,
 ) -> Result<(), Error> {
+    let s = stages as f64;
+    let reach = s * s + s - 2.0;
+    let blend = reach / (2.0 * s * (s + 1.0));
+    legendre(
+        problem,
+        field,
+        out,
+        (dt * 4.0 / reach, blend),
+        steps,
+        stages,
+        blocking,
+        context,
+    )
+}
+
+/// `out` is `field`, any number of grids one after the other, a step of RKL1 of `dt` and `stages`
+/// stages later.
+///
+/// # Errors
+/// As [`rkl2`].
+pub fn rkl1<T: Real>(
+    problem: &Problem<T>,
+    field: &[T],
+    out: &mut [T],
+    dt: f64,
+    stages: usize,
+    blocking: Blocking,
+    context: &Context,
+) -> Result<(), Error> {
+    let s = stages as f64;
+    let length = dt * 2.0 / (s * s + s);
+    legendre(
+        problem,
+        field,
+        out,
+        (length, 1.0),
+        1,
+        stages,
+        blocking,
+        context,
+    )
+}
+
+/// Steps of Legendre's recursion over Euler's steps of `length`, each of which ends at Y₀ + `blend`·
+/// (Z_s − Y₀).
+#[expect(clippy::too_many_arguments, reason = "as the methods it serves")]
+fn legendre<T: Real>(
+    problem: &Problem<T>,
+    field: &[T],
+    out: &mut [T],
+    (length, blend): (f64, f64),
+    steps: usize,
+    stages: usize,
+    blocking: Blocking,
+    context: &Context,
+) -> Result<(), Error> {
     problem.check(field.len(), out.len(), 1)?;
     if stages < 2 {
         return Err(Error::Value {
@@ -65,10 +124,8 @@ pub fn rkl2<T: Real>(
         out.copy_from_slice(field);
         return Ok(());
     }
-    let s = stages as f64;
-    let reach = s * s + s - 2.0;
-    let sweep = Sweep::new(problem, dt * 4.0 / reach)?;
-    let blend = T::from_f64(reach / (2.0 * s * (s + 1.0)));
+    let sweep = Sweep::new(problem, length)?;
+    let blend = T::from_f64(blend);
     let mut all = reserved(stages)?;
     all.push(Step::Euler);
     all.extend((2..=stages).map(|j| Step::Stage(T::from_f64((2.0 * j as f64 - 1.0) / j as f64))));
