@@ -22,7 +22,7 @@ use fearless_simd_macros::simd;
 use super::boundary::{Exchange, zeros};
 use super::problem::{Diffusivity, Problem, Side, Term};
 use crate::scratch::Scratch;
-use crate::simd::{Lanes, Real};
+use crate::simd::{Lanes, Real, prefetch};
 use crate::threads::{self, Turn};
 use crate::view::ViewMut;
 use crate::{Context, Error};
@@ -261,6 +261,10 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
                         };
                         for y in window.rows.clone() {
                             let r = if thick { z * rows + y } else { y - start };
+                            // Of the plane that is loaded next: copying waits for memory else.
+                            let (ahead, _) = self.fold(0, (slab.start + z + deep + 1) as isize);
+                            let ahead = (ahead * rows + y) * columns;
+                            prefetch(&before[ahead..][window.columns.clone()]);
                             let out = &mut out.row(r)[window.columns.clone()];
                             let place = (loaded - deep, y - low + ring.reach[1]);
                             match self.reach {
