@@ -44,7 +44,8 @@ class Plan(NamedTuple):
     method : str
         "explicit", "rkl2", "adi" or "spectral".
     dt : float
-        Length of a step; the usual one, where "adi" damps fast modes by a few shorter ones first.
+        Length of a step; of all but the first ones, where some are shorter: "rkl2" may begin with
+        a step of RKL1, whose error has the other sign, and "adi" with some that damp fast modes.
     steps : int
         Number of steps.
     stages : int

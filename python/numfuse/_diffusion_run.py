@@ -40,12 +40,8 @@ def run(
         _native.kernels.diffusion_spectral(problem, field, out, time, _config.threads())
     elif schedule.method == "adi":
         _native.kernels.diffusion_adi(problem, field, out, schedule.all_steps(), _config.threads())
-    elif schedule.method == "rkl2" and problem.order > 2:
-        _rkl2_by_steps(problem, field, out, schedule)
     elif schedule.method == "rkl2":
-        _native.kernels.diffusion_rkl2(
-            problem, field, out, schedule.dt, schedule.steps, schedule.stages, 0, _config.threads()
-        )
+        _rkl2(problem, field, out, schedule)
     elif problem.over_time() is None:
         _native.kernels.diffusion_explicit(
             problem, field, out, schedule.dt, schedule.steps, 0, _config.threads()
@@ -67,6 +63,8 @@ def _reference(
     if method == "spectral":
         out[...] = diffusion.spectral(field, problem, dt * steps)
     elif method == "rkl2":
+        for each in schedule.few:
+            field = _rkl1_reference(problem, field, each, schedule.few_stages)
         out[...] = diffusion.rkl2(field, problem, dt, steps, schedule.stages)
     elif method == "explicit":
         out[...] = diffusion.explicit(field, problem, dt, steps, start_time)
@@ -76,33 +74,64 @@ def _reference(
         out[...] = diffusion.adi(field, problem, dt, steps)
 
 
-def _rkl2_by_steps(
-    problem: Problem, field: NDArray[Any], out: NDArray[Any], schedule: Schedule
-) -> None:
-    """RKL2 from explicit steps E of length w·dt, by Legendre's recursion over the stages.
+def _rkl1_reference(problem: Problem, field: NDArray[Any], dt: float, stages: int) -> NDArray[Any]:
+    """One step of RKL1: Z₀ = u, Z₁ = E(Z₀), Zⱼ = Zⱼ₋₂ + (2j − 1)/j·(E(Zⱼ₋₁) − Zⱼ₋₂), u ← Zₛ.
 
-    Z₀ = u, Z₁ = E(Z₀), Zⱼ = Zⱼ₋₂ + (2j − 1)/j·(E(Zⱼ₋₁) − Zⱼ₋₂); u ← u + b·(Zₛ − u), with b and w as
+    E is an explicit step of w·dt, w = 2/(s² + s).
+    """
+    from .reference import diffusion
+
+    length = 2 / (stages * stages + stages) * dt
+    before, now = field, diffusion.explicit(field, problem, length, 1)
+    with np.errstate(all="ignore"):
+        for j in range(2, stages + 1):
+            after = diffusion.explicit(now, problem, length, 1)
+            before, now = now, before + field.dtype.type((2 * j - 1) / j) * (after - before)
+    return now if problem.walls is None else np.where(problem.walls, field, now)
+
+
+def _rkl2(problem: Problem, field: NDArray[Any], out: NDArray[Any], schedule: Schedule) -> None:
+    """RKL2, after an opening step of RKL1 if there is one."""
+    kernels, threads = _native.kernels, _config.threads()
+    if problem.order > 2:
+        np.copyto(out, field)
+        for each in schedule.few:
+            _legendre(problem, out, each, schedule.few_stages, first_order=True)
+        for _ in range(schedule.steps):
+            _legendre(problem, out, schedule.dt, schedule.stages, first_order=False)
+        return
+    for each in schedule.few:
+        opened = np.empty_like(out)
+        kernels.diffusion_rkl1(problem, field, opened, each, schedule.few_stages, 0, threads)
+        field = opened
+    kernels.diffusion_rkl2(
+        problem, field, out, schedule.dt, schedule.steps, schedule.stages, 0, threads
+    )
+
+
+def _legendre(
+    problem: Problem, field: NDArray[Any], dt: float, stages: int, *, first_order: bool
+) -> None:
+    """Move `field` on by one step of RKL1 or RKL2 made of explicit steps, for orders above 2.
+
+    As `_rkl1_reference` has it; RKL2 has w = 4/(s² + s − 2), and ends at u + b·(Zₛ − u) with b as
     in `rkl2_error`: the method's usual recursion, in which Yⱼ = u + bⱼ·(Zⱼ − u).
     """
-    stages = schedule.stages
-    span = stages * stages + stages - 2
-    length, blend = 4 / span * schedule.dt, span / (2 * stages * (stages + 1))
-    threads = _config.threads()
-    one, other = np.empty_like(out), np.empty_like(out)
-    np.copyto(out, field)
-    for _ in range(schedule.steps):
-        before, now, after = np.copy(out), one, other
-        _native.kernels.diffusion_explicit(problem, out, now, length, 1, 0, threads)
-        for j in range(2, stages + 1):
-            _native.kernels.diffusion_explicit(problem, now, after, length, 1, 0, threads)
-            after -= before
-            after *= after.dtype.type((2 * j - 1) / j)
-            after += before
-            before, now, after = now, after, before
-        now -= out
-        now *= now.dtype.type(blend)
-        out += now
-        one, other = now, after
+    span = stages * stages + stages
+    length = 2 / span * dt if first_order else 4 / (span - 2) * dt
+    blend = 1.0 if first_order else (span - 2) / (2 * span)
+    explicit, threads = _native.kernels.diffusion_explicit, _config.threads()
+    before, now, after = field.copy(), np.empty_like(field), np.empty_like(field)
+    explicit(problem, field, now, length, 1, 0, threads)
+    for j in range(2, stages + 1):
+        explicit(problem, now, after, length, 1, 0, threads)
+        after -= before
+        after *= after.dtype.type((2 * j - 1) / j)
+        after += before
+        before, now, after = now, after, before
+    now -= field
+    now *= now.dtype.type(blend)
+    field += now
 
 
 def _explicit_over_time(

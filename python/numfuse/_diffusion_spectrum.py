@@ -165,33 +165,42 @@ def explicit_error(total: float, steps: int, feeds: bool) -> float:
         return _amplitudes((1 - x / steps) ** steps - np.exp(-x), np.exp(-x), feeds)
 
 
+def opening_stages(rate: float) -> int:
+    """Fewest stages of RKL1 for a step of `rate` = dt·λ: stable up to s² + s."""
+    return max(math.ceil((math.sqrt(1 + 4 * rate) - 1) / 2 - 1e-12), 2)
+
+
 @lru_cache(maxsize=512)
-def rkl2_error(total: float, steps: int, stages: int, feeds: bool) -> float:
-    """Bound of RKL2's error after `steps` steps of `stages` stages, λt up to `total`.
+def rkl2_error(total: float, steps: int, stages: int, feeds: bool, opening: float = 0.0) -> float:
+    """Bound of RKL2's error after `steps` equal steps of `stages` stages, λt up to `total`.
 
     R(z) = 1 − b + b·P(1 + w·z), P the Legendre polynomial of degree s, b = (s² + s − 2)/(2s(s + 1))
-    and w = 4/(s² + s − 2), which equals the recursion over the stages.
+    and w = 4/(s² + s − 2), which equals the recursion over the stages. `opening` is the share of
+    the time that a step of RKL1 takes first: R(z) = P(1 + w·z), w = 2/(s² + s).
     """
     if total == 0:
         return 0.0
     span = stages * stages + stages - 2
     w, b = 4 / span, span / (2 * stages * (stages + 1))
+    step = (1 - opening) / steps
     # Lobes are equally wide in the angle θ with cos θ = 1 + w·z; slow modes need the logarithm.
-    z_largest = total / steps
-    cosine = 1 - w * z_largest
-    theta = np.linspace(0, math.acos(max(cosine, -1.0)), 8 * stages)[1:]
-    x = np.concatenate([_logarithmic(total, 120), (1 - np.cos(theta)) * (steps / w), [total]])
-    at = 1 - (w / steps) * x
-    before, legendre = np.ones_like(at), at
-    for degree in range(2, stages + 1):
-        before, legendre = (
-            legendre,
-            ((2 * degree - 1) * at * legendre - (degree - 1) * before) / degree,
-        )
+    theta = np.linspace(0, math.acos(max(1 - w * step * total, -1.0)), 8 * stages)[1:]
+    x = np.concatenate([_logarithmic(total, 120), (1 - np.cos(theta)) / (w * step), [total]])
     decays = np.exp(-x)
     with np.errstate(over="ignore", invalid="ignore"):
-        error = _amplitudes((1 - b + b * legendre) ** steps - decays, decays, feeds)
+        kept = (1 - b + b * _legendre(stages, 1 - w * step * x)) ** steps
+        if opening:
+            few = opening_stages(opening * total)
+            kept = kept * _legendre(few, 1 - 2 / (few * few + few) * opening * x)
+        error = _amplitudes(kept - decays, decays, feeds)
     return error if math.isfinite(error) else math.inf
+
+
+def _legendre(degree: int, at: NDArray[Any]) -> NDArray[Any]:
+    before, now = np.ones_like(at), at
+    for j in range(2, degree + 1):
+        before, now = now, ((2 * j - 1) * at * now - (j - 1) * before) / j
+    return now
 
 
 @lru_cache(maxsize=512)
@@ -228,7 +237,8 @@ def tightened(problem: Problem, bounds: Spectrum) -> Spectrum:
 
     For any v > 0 the largest of (|A|v)ᵢ/vᵢ, A = −L, is a bound (Collatz and Wielandt), and a
     sharper one the more often v has been multiplied by I + δ|A|. Neighbours differ in sign in the
-    chequered field u = ±v, so that |A|v = ±Au: both take explicit steps of −δ and the operator.
+    chequered field u = ±v, so that |A|v = ±Au: explicit steps of −δ multiply, and one more gives
+    the quotient.
     """
     chequered = not any(
         low.kind == "periodic" and n % 2
@@ -243,23 +253,29 @@ def tightened(problem: Problem, bounds: Spectrum) -> Spectrum:
         for low, high in problem.sides
     )  # fmt: skip
     alone = problem._replace(source=None, sides=sides)
-    parity = sum(np.ogrid[tuple(slice(n) for n in problem.shape)]) & 1
-    field = np.subtract(1, 2 * parity, dtype=problem.dtype)[None]
-    step = -POWER_STEP / bounds.largest
-    if _config.backend() == "numpy":
-        from .reference import diffusion
-
-        field = diffusion.explicit(field, alone, step, POWER_STEPS)
-        change = diffusion.operator(field, alone)
-    else:
-        grown, change = np.empty_like(field), np.empty_like(field)
-        threads = _config.threads()
-        _native.kernels.diffusion_explicit(alone, field, grown, step, POWER_STEPS, 0, threads)
-        _native.kernels.diffusion_operator(alone, grown, change, threads)
-        field = grown
-    np.divide(change, field, out=change)
+    signs = [1 - 2 * (np.arange(n) & 1) for n in problem.shape]
+    field = np.ones(problem.shape, problem.dtype)
+    for axis, sign in enumerate(signs):
+        field *= sign.astype(problem.dtype).reshape(
+            [-1 if k == axis else 1 for k in range(len(signs))]
+        )
+    delta = POWER_STEP / bounds.largest
+    grown = _explicit(alone, field[None], -delta, POWER_STEPS)
+    more = _explicit(alone, grown, -delta, 1)
+    np.divide(more, grown, out=more)
     # All terms of a sum have one sign, so that rounding leaves a few units in the last place.
-    largest = -float(change.min()) * (1 + 32 * float(np.finfo(problem.dtype).eps))
+    rounding = 32 * float(np.finfo(problem.dtype).eps)
+    largest = (float(more.max()) * (1 + rounding) - 1) / delta
     if not 0 < largest < bounds.largest:
         return bounds
     return bounds._replace(largest=largest)
+
+
+def _explicit(problem: Problem, field: NDArray[Any], dt: float, steps: int) -> NDArray[Any]:
+    if _config.backend() == "numpy":
+        from .reference import diffusion
+
+        return np.asarray(diffusion.explicit(field, problem, dt, steps))
+    out = np.empty_like(field)
+    _native.kernels.diffusion_explicit(problem, field, out, dt, steps, 0, _config.threads())
+    return out

@@ -162,6 +162,41 @@ def test_rkl2_as_the_bound_sees_it_is_rkl2_as_it_runs():
         np.testing.assert_allclose(run, (1 - b + b * legendre) * mode, atol=1e-13)
 
 
+@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize("backend", ["rust", "numpy"])
+def test_rkl1_as_the_bound_sees_it_is_rkl1_as_it_runs(backend, order):
+    """R(z) = P(1 + wz), w = 2/(s² + s), and stays at walls' and held cells' bits."""
+    from numfuse import _diffusion_plan, _diffusion_run
+
+    mode = np.cos(np.pi * 3 * (np.arange(16) + 0.5) / 16)
+    rate = spectra.symbol(np.pi * 3 / 16, order)
+    problem = Diffusion(1.0, order=order)
+    problem.stable_step(mode)
+    fit = next(iter(problem._grids.values())).problem
+    for stages in (2, 3, 6, 11):
+        dt = 0.3 * (stages * stages + stages)
+        at = 1 - 2 / (stages * stages + stages) * dt * rate
+        legendre = np.polynomial.legendre.Legendre.basis(stages)(at)
+        schedule = _diffusion_plan.Schedule("rkl2", 1e-9, 1, 2, 0.0, (dt,), stages)
+        out = np.empty((1, 16))
+        with numfuse.config_context(backend=backend):
+            _diffusion_run.run(fit, mode[None], out, schedule, 0.0)
+        np.testing.assert_allclose(out[0], legendre * mode, atol=1e-8)
+
+
+@pytest.mark.parametrize("backend", ["rust", "numpy"])
+def test_walls_and_held_cells_keep_their_bits_through_a_plan(backend):
+    start = starts("varied").copy()
+    start[:, WALLS] = np.array([np.nan, np.inf, -np.inf, 7.0] * 27)[: WALLS.sum()]
+    problem = Diffusion(VARIED, walls=WALLS, held=HELD & ~WALLS, axes=(1, 2), tolerance=1e-4)
+    with numfuse.config_context(backend=backend):
+        assert "RKL1" in problem.plan(start, time=30.0).why
+        end = problem.advance(start, time=30.0)
+    for kept in (WALLS, HELD & ~WALLS):
+        np.testing.assert_array_equal(end[:, kept], start[:, kept])
+    assert np.isfinite(end[:, ~WALLS]).all()
+
+
 def test_stages_are_enough_and_few():
     for rate in np.geomspace(1e-3, 1e6, 400):
         stages = spectra.stages_for(rate)
