@@ -5,6 +5,16 @@ from collections.abc import Callable
 from .chapter import Chapter, Guide
 from .check import check
 from .heads import heads
+from .ink import ink
 from .meaning import meaning
+from .particles import particles
+from .plate import plate
 
-CHAPTERS: tuple[Callable[[Guide], Chapter], ...] = (meaning, heads, check)
+CHAPTERS: tuple[Callable[[Guide], Chapter], ...] = (
+    meaning,
+    heads,
+    check,
+    ink,
+    particles,
+    plate,
+)

@@ -24,7 +24,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG for wide screens and, where the same one would be too small to read, one for phones."""
+    """A PNG or GIF for wide screens and, where it would be too small to read, one for phones."""
 
     title: str
     caption: str

@@ -58,10 +58,10 @@ def similarity_matrix(
         axes.set_yticks(middles, list(sizes))
         axes.tick_params(length=0)
         axes.set_title("Similarity of sentences, grouped by topic")
-        bar = figure.colorbar(image, ax=axes, extend="min", **_bar_place(narrow=narrow))
+        bar = figure.colorbar(image, ax=axes, extend="min", **bar_place(narrow=narrow))
         bar.set_label("cosine similarity (no unit)")
         bar.outline.set_visible(False)
-        return _png(figure)
+        return png(figure)
 
 
 def topic_map(
@@ -93,7 +93,7 @@ def topic_map(
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_aspect("equal")
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        return _png(figure)
+        return png(figure)
 
 
 def heads_overview(weights: NDArray[Any], *, narrow: bool = False) -> bytes:
@@ -118,10 +118,10 @@ def heads_overview(weights: NDArray[Any], *, narrow: bool = False) -> bytes:
         axes.set_ylabel("layer")
         axes.spines[:].set_visible(False)
         axes.set_title("Attention weights by layer and head", fontsize=12)
-        bar = figure.colorbar(image, ax=axes, **_bar_place(narrow=narrow))
+        bar = figure.colorbar(image, ax=axes, **bar_place(narrow=narrow))
         bar.set_label("attention weight (each row sums to 1)", fontsize=10)
         bar.outline.set_visible(False)
-        return _png(figure)
+        return png(figure)
 
 
 def single_heads(weights: NDArray[Any], tokens: Sequence[str]) -> Iterator[bytes]:
@@ -138,7 +138,7 @@ def single_heads(weights: NDArray[Any], tokens: Sequence[str]) -> Iterator[bytes
         figure.set_layout_engine("none")  # the same places for every head, found once
         for head in weights:
             image.set_data(head)
-            yield _png(figure, colours=128)
+            yield png(figure, colours=128)
 
 
 def weight_bar() -> bytes:
@@ -149,16 +149,16 @@ def weight_bar() -> bytes:
         bar = figure.colorbar(colours, cax=figure.add_subplot(), orientation="horizontal")
         bar.set_label("attention weight (each row sums to 1)", fontsize=10)
         bar.outline.set_visible(False)
-        return _png(figure)
+        return png(figure)
 
 
-def _bar_place(*, narrow: bool) -> dict[str, Any]:
+def bar_place(*, narrow: bool) -> dict[str, Any]:
     if narrow:
         return {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.02}
     return {"location": "right", "shrink": 0.7, "aspect": 30, "pad": 0.02}
 
 
-def _png(figure: Figure, *, colours: int | None = None) -> bytes:
+def png(figure: Figure, *, colours: int | None = None) -> bytes:
     """Render; with a palette of `colours`, what has few of them takes a quarter of the bytes."""
     canvas, file = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()

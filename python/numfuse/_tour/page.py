@@ -115,8 +115,9 @@ def _image(picture: Picture) -> str:
     return f"<picture>{narrow}{image}</picture>"
 
 
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+def _data(picture: bytes) -> str:
+    kind = "gif" if picture.startswith(b"GIF8") else "png"
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
 
 
 def _table(table: Table) -> str:
