@@ -40,7 +40,7 @@ def panels(
     inches = (4.6 if narrow else 9.6) / across
     with rc_context(STYLE):
         figure = Figure(
-            figsize=(inches * across, (inches - 0.45) * height / width * down + 0.42 * down + 0.9),
+            figsize=(inches * across, (inches - 0.45) * height / width * down + 0.45 * down + 1.1),
             layout="constrained",
         )
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -61,11 +61,23 @@ def panels(
                 )
             if lines is not None:
                 traced = axes.contour(
-                    fields[number], levels=lines, colors="white", linewidths=0.6, extent=extent
+                    fields[number],
+                    levels=lines,
+                    colors="white",
+                    linewidths=0.6,
+                    extent=extent,
+                    origin="upper",
                 )
                 traced.set_alpha(0.7)
             if streams is not None and number == 0:
-                axes.contour(streams, levels=7, colors=FAINT, linewidths=0.7, extent=extent)
+                axes.contour(
+                    streams,
+                    levels=7,
+                    colors=FAINT,
+                    linewidths=0.7,
+                    extent=extent,
+                    origin="upper",
+                )
             for mark in marks:
                 axes.axhline(mark, color=INK, linewidth=0.6, linestyle=(0, (4, 3)))
             axes.set_title(titles[number], fontsize=10)
@@ -74,6 +86,7 @@ def panels(
             axes.set_xlabel(unit, fontsize=9)
         for axes in grid[:, 0]:
             axes.set_ylabel(unit, fontsize=9)
+        figure.get_layout_engine().set(h_pad=0.09)
         bar = figure.colorbar(image, ax=grid, **(bar_place(narrow=True) | {"shrink": 0.6}))
         bar.set_label(label, fontsize=9)
         bar.ax.tick_params(labelsize=8)
@@ -102,15 +115,16 @@ def profiles(
                 name,
                 ((start + end) / 2, 1),
                 xycoords=axes.get_xaxis_transform(),
-                xytext=(0, 4),
+                xytext=(0, -4),
                 textcoords="offset points",
                 ha="center",
+                va="top",
                 fontsize=7.5 if narrow else 9,
             )
         for line, name, colour in zip(lines, names, TOPIC_COLOURS, strict=False):
             axes.plot(places, line, color=colour, linewidth=1.8, label=name)
         axes.set_xlim(bands[0][0], bands[-1][1])
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(float(line.max()) for line in lines))
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.spines[["top", "right"]].set_visible(False)

@@ -13,13 +13,13 @@ from numfuse import Diffusion, diffuse, plot
 from . import draw_fields
 from .chapter import Chapter, Guide, Picture, Table
 
-CELL = 0.05  # cm
-SHAPE = (140, 200)
+CELL = 0.07  # cm
+SHAPE = (100, 144)
 SIZE = (SHAPE[0] * CELL, SHAPE[1] * CELL)
-DIFFUSIVITY = 1e-3  # cm²/s
+DIFFUSIVITY = 4e-4  # cm²/s
 SPEED = 0.4  # cm/s, the fastest
-TIMES = (0, 10, 25, 50, 90, 150)  # s
-FRAME = 2.5  # s
+TIMES = (0, 6, 12, 24, 45, 90)  # s
+FRAME = 1.5  # s
 
 
 class Glass(NamedTuple):
@@ -65,7 +65,7 @@ def ink(guide: Guide) -> Chapter:
             (
                 f"{plan.steps} explicit steps of {plan.dt:.3f} s went by. Ink lost or gained on "
                 f"the way, in float32: {_share(lost)}. The diffusivity, {DIFFUSIVITY:g} cm²/s, is "
-                "a hundred times that of ink, or the stripes would be thinner than a cell."
+                "forty times that of ink, or the stripes would be thinner than a cell."
             ),
         ),
     )
@@ -79,7 +79,7 @@ def make_glass() -> Glass:
     """
     rows, columns = SHAPE
     walls = np.zeros(SHAPE, bool)
-    walls[round(0.42 * rows) :, 88:92] = True
+    walls[round(0.42 * rows) :, 63:66] = True
     hill = diffuse(np.zeros(SHAPE), 1.0, source=1.0, held=walls, boundary=("value", 0.0), time=2e4)
     # Still water two cells deep along every wall: its faces are closed, and nothing may push there.
     near = np.ones(SHAPE, bool)
@@ -106,8 +106,8 @@ def _stills(glass: Glass, stills: list[NDArray[Any]]) -> Picture:
             size=SIZE,
             unit="cm",
             label="ink (share of the drop's; the scale is stretched where it is low)",
-            norm=PowerNorm(0.5, vmin=0, vmax=1),
-            colormap="PuBu",
+            norm=PowerNorm(0.45, vmin=0, vmax=1),
+            colormap="Blues",
             walls=glass.walls,
             streams=glass.streams,
             narrow=narrow,
@@ -135,15 +135,15 @@ def _film(glass: Glass, frames: list[NDArray[Any]]) -> Picture:
             spacing=CELL,
             walls=glass.walls,
             limits=(0, 1),
-            colormap="PuBu",
+            colormap="Blues",
             label="square root of ink",
-            titles=[f"{number * FRAME:.0f} s" for number in range(len(frames))],
+            titles=[f"{number * FRAME:.1f} s" for number in range(len(frames))],
             size=(4.6, 3.0),
         )
         film = path.read_bytes()
     return Picture(
         "The same as a film",
-        f"A second here is {10 * FRAME:.0f} in the glass. numfuse.plot.movie wrote it.",
+        f"A second here is {10 * FRAME:g} in the glass. numfuse.plot.movie wrote it.",
         "Film of the drop of ink being drawn into stripes and wound up on both sides of the wall.",
         film,
     )

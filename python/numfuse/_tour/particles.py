@@ -52,8 +52,8 @@ def particles(guide: Guide) -> Chapter:
         (
             (
                 "Particles are released at one point of a sand that lies on clay, which lies on "
-                "sand again and silt. Each wanders at random; their density diffuses, a hundred "
-                f"times or more more slowly in one layer than in another: {_rates()}. Between two "
+                "sand again and silt. Each wanders at random; their density diffuses, thirty "
+                f"times more slowly in one layer than in another: {_rates()}. Between two "
                 "layers, what leaves one enters the other, through a face whose coefficient is "
                 "the harmonic mean of theirs, as for resistances in a row."
             ),
@@ -118,7 +118,7 @@ def _profiles(found: list[NDArray[Any]], bands: list[tuple[float, float, str]]) 
             [f"{time:g} h" for time in TIMES],
             bands,
             x_label="depth (cm)",
-            y_label="share of the particles on a cm of depth",
+            y_label="share on a cm of depth",
             narrow=narrow,
         )
 

@@ -15,7 +15,7 @@ CELL = 0.125  # cm
 SHAPE = (160, 240)
 SIZE = (SHAPE[0] * CELL, SHAPE[1] * CELL)
 COPPER = 1.1  # cm²/s
-START, HOT, COLD = 20.0, 100.0, 0.0  # °C
+START, HOT, COLD = 25.0, 100.0, 0.0  # °C
 TIMES = (1.0, 10.0, 60.0, 600.0)  # s
 
 
@@ -44,7 +44,7 @@ def plate(guide: Guide) -> Chapter:
                 f"A plate of copper, {SIZE[1]:g} by {SIZE[0]:g} cm, {START:g} °C warm. From now on "
                 f"its left edge is kept at {HOT:g} °C and its upper one at {COLD:g} °C; the other "
                 "two let no heat through. What the lines of equal temperature do at the edges "
-                "shows it: along a held edge they crowd in its corner, at the others they end at "
+                "shows it: they fan out of the corner between the held ones, and meet the others at "
                 "a right angle."
             ),
             _maps(found),
