@@ -49,7 +49,7 @@ LONGEST_NOT_COMMUTING = 20.0
 MOST_STEPS = 10**7
 # Length of RKL1's opening step, in steps of RKL2: it makes the errors of slow and fast modes, which
 # have different signs, equally large.
-OPENING = 0.72
+OPENING = 0.75
 # What the kernels keep at hand beside whole fields, in bytes, at most; and of lines that are
 # transformed, for each thread.
 MOST_HOT = 32 * 2**20
