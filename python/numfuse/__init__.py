@@ -1,7 +1,7 @@
 """Fused kernels for NumPy.
 
-The functions are here; the submodules `compat`, `layers`, `models` and `reference` are
-imported when they are first used.
+The functions are here; the submodules `compat`, `layers`, `models`, `plot` and `reference`
+are imported when they are first used.
 """
 
 import importlib
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import compat as compat
     from . import layers as layers
     from . import models as models
+    from . import plot as plot
     from . import reference as reference
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
     "show_versions",
 ]
 
-_SUBMODULES = ("compat", "layers", "models", "reference")
+_SUBMODULES = ("compat", "layers", "models", "plot", "reference")
 
 
 def __getattr__(name: str) -> Any:

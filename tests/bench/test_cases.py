@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numfuse._bench import cases, texts
+from numfuse._bench import cases, diffusion, texts
 
 
 def test_names_and_titles_are_unique():
@@ -30,6 +30,7 @@ def test_work_is_what_the_answer_needs():
     decode = cases.named("decode-32over8x16384x128")
     assert decode.work == (2 * 8 * 16384 * 128 * 4, "B")
     assert cases.named("attention-8x8-call").work is None
+    assert cases.named("heat-256x256x256").work == (32 * 256**3, "update")
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,28 @@ def test_documents_are_sorted_texts(count):
     assert len(documents) == count
     assert documents == sorted(documents, key=len)
     assert all(len(text) >= 20 for text in map(str.strip, documents))
+
+
+def test_every_step_of_heat_is_stable():
+    import numfuse
+
+    for case in diffusion.CASES:
+        if isinstance(case, diffusion.Heat):
+            largest = diffusion.LARGEST_DIFFUSIVITY if case.variable else 1.0
+            problem = numfuse.Diffusion(largest, order=case.order)
+            # A small grid's limit is a little above that of a large one.
+            field = np.broadcast_to(np.float32(0), (64,) * len(case.shape))
+            assert case.dt <= 0.85 * problem.stable_step(field), case.name
+
+
+def test_fields_of_diffusion_fit_their_case():
+    heat = diffusion._heat((6, 9), 4, variable=True, dtype="float64")
+    inputs = heat.inputs()
+    assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {
+        "field": ((6, 9), np.float64),
+        "diffusivity": ((6, 9), np.float64),
+    }
+    certified = cases.named("certified-128x128").inputs()
+    assert certified["field"].shape == (10, 128, 128)
+    assert np.abs(certified["field"]).max(axis=(1, 2)) == pytest.approx(1)
+    assert 0 < certified["time"]

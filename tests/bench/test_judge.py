@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+import numfuse
 from numfuse import reference
-from numfuse._bench import cases, judge
+from numfuse._bench import cases, diffusion, judge, judge_diffusion
 from numfuse._bench.contestant import read_arrays
 
 
@@ -127,3 +128,63 @@ def test_dealt_inputs_are_read_as_they_were(tmp_path):
     assert dealt.keys() == inputs.keys()
     np.save(tmp_path / "out.npy", dealt["value"])
     assert "error" in handlers["judge"](path=str(tmp_path / "out.npy"))["flaw"]
+
+
+def heat(shape, steps, **options):
+    return diffusion._heat(shape, steps, **options)
+
+
+HEATS = {
+    "2-D": heat((60, 90), 3),
+    "3-D": heat((50, 40, 60), 2),
+    "varying": heat((60, 90), 3, variable=True),
+    "order 8": heat((60, 60, 60), 1, order=8),
+}
+
+
+@pytest.mark.parametrize("case", HEATS.values(), ids=HEATS)
+@pytest.mark.parametrize("windows", ["some", "one"])
+def test_windows_of_heat_have_the_truth_of_the_whole(monkeypatch, case, windows):
+    if windows == "some":
+        monkeypatch.setattr(judge_diffusion, "WINDOW", 3)
+        monkeypatch.setattr(judge_diffusion, "RANDOM_WINDOWS", 1)
+        if case.order == 2:
+            assert len(judge_diffusion.windows(case)) > 4
+    inputs = {name: array.astype(np.float64) for name, array in case.inputs().items()}
+    with numfuse.config_context(backend="numpy"):
+        truth, size = judge.find_truth(case, inputs)
+        whole = numfuse.diffuse(
+            inputs["field"],
+            inputs.get("diffusivity", 1.0),
+            steps=case.steps,
+            dt=case.dt,
+            order=case.order,
+        )
+    assert judge.error_of(case, whole, truth, size) < 1e-13
+    spoilt = whole.copy()
+    spoilt[tuple(length // 2 for length in case.shape)] += 0.01
+    assert judge.error_of(case, spoilt, truth, size) > 1e-9
+    assert judge.error_of(case, whole[:-1], truth, size) == float("inf")
+
+
+def test_truth_within_a_tolerance_is_that_of_many_small_steps():
+    case = diffusion.Certified(
+        name="small", title="small", shape=(12, 15), fields=3, steps=20, tolerance=1e-4
+    )
+    inputs = case.inputs()
+    exact = {name: array.astype(np.float64) for name, array in inputs.items()}
+    truth, size = judge.find_truth(case, exact)
+    with numfuse.config_context(backend="numpy"):
+        coarse, fine = (
+            numfuse.diffuse(
+                exact["field"],
+                exact["diffusivity"],
+                axes=(1, 2),
+                steps=steps,
+                dt=float(exact["time"]) / steps,
+            )
+            for steps in (4000, 8000)
+        )
+    # The error of Euler's method halves with its step: what is left of it goes away.
+    assert judge.error_of(case, 2 * fine - coarse, truth, size) < 1e-6
+    assert judge.error_of(case, truth * (1 + 2e-4), truth, size) > case.tolerance

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from numfuse._bench import cases, child, contestant
-from numfuse._bench.contest import crew
+from numfuse._bench.contest import Crew, Method, compete, crew
 from numfuse._bench.process import ChildError, ChildRefusalError
 
 
@@ -125,3 +125,25 @@ def test_inputs_are_the_same_at_every_call():
     assert first.keys() == {"query", "key", "value", *case.arrays}
     for name, array in first.items():
         assert (array == second[name]).all()
+
+
+def test_first_call_is_that_of_a_new_process(contestant, monkeypatch):
+    class Cold(type(cases.named("layer_norm-1824x384"))):
+        first_call = True
+
+    case = Cold(**vars(cases.named("layer_norm-1824x384")))
+    asked = []
+    child_of = Crew.child
+
+    def watched(self, one):
+        child = child_of(self, one)
+        if one.name == "exact":
+            asked.append(child)
+        return child
+
+    monkeypatch.setattr(Crew, "child", watched)
+    with crew(1) as children:
+        record = compete(case, [contestant("exact")], children, Method(3, 0.03, 1))
+    assert len(record.showings["exact"].seconds) == 3
+    # One that answered, and one for each round.
+    assert len({id(child) for child in asked}) == 4

@@ -64,3 +64,20 @@ def test_conditions_differ_with_threads_and_versions():
     assert a_record().conditions() == a_record(date="2027").conditions()
     assert a_record().conditions() != a_record(threads=1).conditions()
     assert a_record().conditions() != a_record(versions={"numfuse": "0.2.0"}).conditions()
+
+
+def test_tables_hold_those_who_took_part():
+    shown = a_case().showings
+    few = a_case(name="few", showings={"numfuse": shown["numfuse"], "torch": shown["torch"]})
+    other = a_case(name="other", showings={"numfuse": shown["numfuse"], "numba": Showing()})
+    titles = {"numfuse": "numfuse", "torch": "PyTorch", "openvino": "OpenVINO", "numba": "numba"}
+    tables = a_record(a_case(), other, few, contestants=titles).tables()
+    assert [[case.name for case in table.cases] for table in tables] == [
+        ["some-case", "few"],
+        ["other"],
+    ]
+    assert [list(table.contestants) for table in tables] == [
+        ["numfuse", "torch", "openvino"],
+        ["numfuse", "numba"],
+    ]
+    assert a_record().tables() == []

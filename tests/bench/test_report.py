@@ -28,6 +28,7 @@ def test_times_have_three_figures(seconds, text):
 def test_rates_have_the_unit_of_their_work():
     assert report.rate_text(a_case(), 0.1) == "60.0 GFLOP/s"
     assert report.rate_text(a_case(unit="B"), 0.1) == "60.0 GB/s"
+    assert report.rate_text(a_case(unit="update"), 0.1) == "60.0 G updates/s"
     assert report.rate_text(a_case(work=32.0, unit="document"), 0.5) == "64.0 documents/s"
     assert report.rate_text(a_case(work=None, unit=None), 0.1) is None
 

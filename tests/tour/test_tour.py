@@ -1,7 +1,10 @@
 """The whole tour with the real weights."""
 
+import base64
 import io
+import re
 
+import numpy as np
 import pytest
 
 from models.needed import needed, needed_minilm_folder
@@ -27,7 +30,7 @@ def read(written):
 
 def test_one_file_can_be_mailed(written, read):
     assert [file.name for file in written.parent.iterdir()] == ["numfuse-tour.html"]
-    assert written.stat().st_size < 2_000_000
+    assert written.stat().st_size < 4_000_000
     assert all(link.startswith(("data:", "#")) for link in read.links)
 
 
@@ -66,3 +69,45 @@ def test_questions_find_sentences_of_their_topic(read):
 def test_kernels_and_reference_are_said_to_agree(read):
     said = read.text.split("no embedding differs by more than ")[1].split(" in cosine")[0]
     assert 0 <= float(said) < 1e-5
+
+
+def test_ink_is_shown_as_a_film_too(read):
+    start = "data:image/gif;base64,"
+    (film,) = [link.removeprefix(start) for link in read.links if link.startswith(start)]
+    with needed("PIL.Image").open(io.BytesIO(base64.b64decode(film, validate=True))) as pictures:
+        assert pictures.n_frames > 30
+
+
+def test_ink_is_neither_made_nor_lost(read):
+    said = read.text.split("in float32: ")[1].split(". ")[0]
+    assert said == "none" or 0 < float(said.removesuffix(" of it")) < 1e-5
+
+
+def test_particles_are_all_somewhere(read):
+    table = read.text.split("Share of the particles in each layer, %")[1]
+    shares = re.findall(r"cm²/h ([\d.]+) ([\d.]+) ([\d.]+)", table)
+    for time in zip(*shares, strict=True):
+        assert sum(map(float, time)) == pytest.approx(100, abs=0.03)
+
+
+def test_plate_names_method_and_what_it_saves(read):
+    table = read.text.split("The middle of the plate")[1]
+    assert "1 s spectral" in table
+    assert re.search(r"600 s spectral [\d,]+ explicit steps", table)
+
+
+def test_stir_has_no_source_and_leaves_the_walls_alone():
+    from numfuse._tour.ink import make_glass
+
+    glass = make_glass()
+    down, across = glass.velocity.astype(float)
+    # A face has the mean of its two cells; outer faces and the wall's are closed.
+    divergence = np.zeros(glass.walls.shape)
+    for axis, speed in enumerate((down, across)):
+        face = (speed[1:] + speed[:-1]) / 2 if axis == 0 else (speed[:, 1:] + speed[:, :-1]) / 2
+        low = (slice(None),) * axis + (slice(None, -1),)
+        high = (slice(None),) * axis + (slice(1, None),)
+        assert (face[glass.walls[low] | glass.walls[high]] == 0).all()
+        divergence[low] += face
+        divergence[high] -= face
+    assert np.abs(divergence).max() < 1e-6

@@ -39,7 +39,7 @@ def particles(guide: Guide) -> Chapter:
     guide.say("Drawing the particles")
     plan = medium.plan(density, time=TIMES[-1])
     shares = [_shares(density) for density in found]
-    rows = tuple(
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
         (
             f"{number}. {name}, {bands[number - 1][0]:g} to {bands[number - 1][1]:g} cm",
             f"{rate:g} cm²/h",

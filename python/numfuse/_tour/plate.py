@@ -44,8 +44,8 @@ def plate(guide: Guide) -> Chapter:
                 f"A plate of copper, {SIZE[1]:g} by {SIZE[0]:g} cm, {START:g} °C warm. From now on "
                 f"its left edge is kept at {HOT:g} °C and its upper one at {COLD:g} °C; the other "
                 "two let no heat through. What the lines of equal temperature do at the edges "
-                "shows it: they fan out of the corner between the held ones, and meet the others at "
-                "a right angle."
+                "shows it: they fan out of the corner between the held ones and meet the others "
+                "at a right angle."
             ),
             _maps(found),
             Table(
