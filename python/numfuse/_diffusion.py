@@ -157,11 +157,13 @@ class Diffusion:
         True where the field keeps its value, while it exchanges flux with its neighbours.
     method : {"auto", "explicit", "rkl2", "adi", "spectral"}, default "auto"
         ``"explicit"`` is Euler's method, the only one for velocity and functions of time;
-        ``"rkl2"`` takes long stabilized steps of many stages [1]_; ``"adi"`` is implicit along one
-        axis after the other (Crank-Nicolson, Peaceman-Rachford, Douglas-Gunn); ``"spectral"`` is
-        exact in time, for constant D and decay, sides that are periodic, insulated or numbers as
-        value, no walls, held or velocity. ``"auto"`` is the cheapest that meets `tolerance` where
-        only a time is given, else explicit.
+        ``"rkl2"`` takes long stabilized steps of many stages, the first one by RKL1 where that
+        saves stages under a tolerance [1]_; ``"adi"`` is implicit along one axis after the other
+        (Crank-Nicolson, Peaceman-Rachford, Douglas-Gunn; in 3-D with D by cell, walls or held
+        cells, steps beyond some 20 times the stable one may grow); ``"spectral"`` is exact in time,
+        for constant D and decay, sides that are periodic, insulated or numbers as value, no walls,
+        held or velocity. ``"auto"`` is the cheapest that meets `tolerance` where only a time is
+        given, else explicit.
     tolerance : float, default 1e-3
         Where only a time is given, the 2-norm of the error in time is at most this times the larger
         of the field's 2-norms at start and end. "explicit", when asked for by name, does not look.

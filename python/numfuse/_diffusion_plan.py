@@ -53,7 +53,7 @@ OPENING = 0.75
 # What the kernels keep at hand beside whole fields, in bytes, at most; and of lines that are
 # transformed, for each thread.
 MOST_HOT = 32 * 2**20
-LINES = 32
+LINES = 16
 # With so many stages of RKL2 a sharper bound of the spectrum earns what it costs.
 WORTH_TIGHTENING = 200
 # Steps that damp the fastest modes of ADI: at most so many.
@@ -152,8 +152,9 @@ def working_bytes(problem: Problem, schedule: Schedule, cells: int) -> int:
         return 0
     if schedule.method == "spectral":
         # Lines on the way through a transform, and a second field for what feeds the first.
-        lines = LINES * (1 + _config.threads()) * max(problem.shape) * size
-        return lines + (grid * size if problem.feeds() else 0)
+        wide = max((2 * n for n in problem.shape[:-1]), default=0)
+        lines = LINES * (1 + _config.threads()) * max(wide, problem.shape[-1]) * size
+        return 2**20 + lines + (grid * size if problem.feeds() else 0)
     # Planes that a pass over memory keeps at hand.
     planes = 512 * (grid // problem.shape[0] + 1024) * size
     hot = min(planes, MOST_HOT)
@@ -169,7 +170,7 @@ def working_bytes(problem: Problem, schedule: Schedule, cells: int) -> int:
     padded *= math.prod(problem.shape[:-2])
     together = min(max(2**20 // grid, 1), cells // grid)
     rings = sum(low.kind == "periodic" for low, _ in problem.sides)
-    factors = 2 if shared else 3 * axes + rings + 3
+    factors = (4 if axes == 1 else 2) if shared else 3 * axes + rings + 3
     fed = 2 if problem.feeds() else 0
     return ((axes - 1 or 1) * together + factors + fed) * padded * size + hot
 

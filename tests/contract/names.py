@@ -45,4 +45,9 @@ def public_names():
 
 def resolve(dotted):
     """The object of a dotted name, a method's too."""
-    return pkgutil.resolve_name(dotted)
+    place, name = dotted.rsplit(".", 1)
+    try:
+        holder = importlib.import_module(place)
+    except ModuleNotFoundError:
+        holder = resolve(place)
+    return getattr(holder, name)
