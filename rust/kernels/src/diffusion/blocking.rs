@@ -42,51 +42,66 @@ pub(super) struct Blocks {
 /// More levels are never in a pass.
 pub(super) const MOST_LEVELS: usize = 64;
 
-/// How many steps a pass over memory makes where it is fastest.
-pub(super) fn levels<T: Real>(sweep: &Sweep<T>, hot: usize) -> usize {
-    let _ = hot;
-    if sweep.along == 0 {
-        6
-    } else if sweep.varied {
-        16
-    } else {
-        24
+/// Bytes that a pass may use beside whole fields.
+const MOST_MEMORY: usize = 30 << 20;
+
+/// How many steps a pass over memory makes where it is fastest: the more, the less memory is waited
+/// for, and the more the edges of two slabs are done twice.
+pub(super) fn levels<T: Real>(sweep: &Sweep<T>, threads: usize) -> usize {
+    let mut levels = match (sweep.along, sweep.planes()) {
+        (0, 0..128) => 6,
+        (0, _) => 12,
+        (_, 0..800) => 16,
+        (_, 800..2048) => 24,
+        _ => 48,
+    };
+    while levels > 1 && !fits(sweep, levels, false, threads) {
+        levels -= levels.div_ceil(4);
     }
+    levels
 }
 
 /// With how many stages a step of RKL2 is made in one pass.
-pub(super) fn most_stages<T: Real>(sweep: &Sweep<T>) -> usize {
-    if sweep.along == 0 { 12 } else { MOST_LEVELS }
+pub(super) fn most_stages<T: Real>(sweep: &Sweep<T>, threads: usize) -> usize {
+    let mut stages = if sweep.along == 0 { 24 } else { MOST_LEVELS };
+    while stages > 1 && !fits(sweep, stages, true, threads) {
+        stages -= stages.div_ceil(4);
+    }
+    stages
+}
+
+/// Whether passes of `levels` levels keep to [`MOST_MEMORY`].
+fn fits<T: Real>(sweep: &Sweep<T>, levels: usize, stages: bool, threads: usize) -> bool {
+    let blocks = Blocks::new(sweep, levels, threads);
+    let elements = if skewed::serves(sweep) {
+        skewed::elements(sweep, &blocks, levels, stages)
+    } else {
+        Memory::new(sweep, &blocks, levels, stages).elements()
+    };
+    let workers = threads.min(sweep.planes().div_ceil(blocks.slab));
+    elements * workers * size_of::<T>() <= MOST_MEMORY
 }
 
 impl Blocks {
-    /// The sizes that are fastest for passes of `levels` levels with `hot` hot blocks.
-    pub(super) fn new<T: Real>(
-        sweep: &Sweep<T>,
-        levels: usize,
-        hot: usize,
-        threads: usize,
-    ) -> Self {
-        let _ = hot;
+    /// The sizes that are fastest for passes of `levels` levels: measured with 512 KB of L2 a core.
+    /// Planes of one row: rows of 16 KB, since short ones pay for their halos; blocks of 16 rows
+    /// where that is a small part of the grid. Else tiles of 32 rows, in blocks of 4 planes.
+    pub(super) fn new<T: Real>(sweep: &Sweep<T>, levels: usize, threads: usize) -> Self {
         let planes = sweep.planes();
-        let env = |name: &str, value: usize| {
-            std::env::var(name)
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(value)
-        };
         let slabs = threads.min(planes.div_ceil(2 * levels)).max(1);
+        let (block, across) = if skewed::serves(sweep) {
+            (4, 32)
+        } else if sweep.along == 0 {
+            (4, 64)
+        } else if sweep.varied || planes < 400 {
+            (8, 8192 / size_of::<T>())
+        } else {
+            (16, 16384 / size_of::<T>())
+        };
         Self {
-            block: env("NF_BLOCK", if sweep.along == 0 { 4 } else { 8 }),
+            block,
             slab: planes.div_ceil(slabs),
-            across: env(
-                "NF_ACROSS",
-                if sweep.along == 0 {
-                    64
-                } else {
-                    2048 * 4 / size_of::<T>()
-                },
-            ),
+            across,
         }
     }
 }
@@ -105,10 +120,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, scheme: &Scheme<T>) -> Self {
-        let levels = scheme.steps.len();
+    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize, stages: bool) -> Self {
         let window = widest(sweep, blocks, levels);
-        let stages = scheme.blend.is_some();
         Self {
             levels,
             block: blocks.block,
@@ -180,7 +193,7 @@ pub(super) fn pass<S: Simd, T: Real>(
     let all_rows = to.len() / columns;
     let tiles = ViewMut::contiguous(to, &[all_rows, columns])?
         .split_rows(planes * rows, blocks.slab * rows)?;
-    let memory = Memory::new(sweep, blocks, &scheme);
+    let memory = Memory::new(sweep, blocks, scheme.steps.len(), scheme.blend.is_some());
     let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory.elements())?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
         let first = turn.tile % slabs * blocks.slab;
@@ -341,13 +354,13 @@ impl<'t, 's, 'p, 'a, T: Real> Tile<'t, 's, 'p, 'a, T> {
         };
         let valid = self.valid(l);
         let inside = first > 0 && valid.start <= first && first + block < valid.end;
-        if !inside || sweep.varied || sweep.has_more() || block < 4 || block % 2 > 0 {
+        if !inside || sweep.varied || sweep.has_more() || block < 4 || !block.is_multiple_of(2) {
             return false;
         }
         let size = parts.size;
         let input = &*parts.hot[(l - 1) % parts.hots];
         let [even, odd] = &mut parts.carried;
-        let (old, new) = if k % 2 == 0 || odd.is_empty() {
+        let (old, new) = if k.is_multiple_of(2) || odd.is_empty() {
             (even, odd)
         } else {
             (odd, even)

@@ -9,7 +9,7 @@ use fearless_simd::Simd;
 
 use super::advection;
 use super::blocking::{self, Blocks, Scheme};
-use super::boundary::reserved;
+use super::boundary::zeros;
 use super::plane::{Planes, Step};
 use super::problem::Problem;
 use super::stencil;
@@ -56,18 +56,11 @@ pub fn explicit<T: Real>(
     let levels = match blocking {
         _ if problem.velocity.is_some() => 1,
         Blocking::Plain => 1,
-        Blocking::Levels(levels) => levels.max(1),
-        Blocking::Auto => blocking::levels(&sweep, 2),
+        Blocking::Levels(levels) => levels.clamp(1, blocking::MOST_LEVELS),
+        Blocking::Auto => blocking::levels(&sweep, context.threads),
     };
     let passes = steps.div_ceil(levels);
-    let mut other = if passes > 1 {
-        reserved(field.len())?
-    } else {
-        Vec::new()
-    };
-    if passes > 1 {
-        other.resize(field.len(), T::ZERO);
-    }
+    let mut other = zeros(if passes > 1 { field.len() } else { 0 })?;
     let mut buffers = [out, &mut other[..]];
     // The last pass writes to out, each one to the buffer that the one before did not.
     let mut to = (passes + 1) % 2;
@@ -86,7 +79,7 @@ pub fn explicit<T: Real>(
             if blocking == Blocking::Plain || problem.velocity.is_some() {
                 plain(simd, &sweep, source, target, (Step::Euler, level), context)
             } else {
-                let blocks = Blocks::new(&sweep, count, 2, context.threads);
+                let blocks = Blocks::new(&sweep, count, context.threads);
                 let all = [Step::Euler; blocking::MOST_LEVELS];
                 let scheme = Scheme { steps: &all[..count], first: level, blend: None };
                 blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)

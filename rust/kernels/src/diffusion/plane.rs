@@ -534,8 +534,7 @@ impl<S: Simd, T: Real, const THICK: bool, const SAME: bool> Star<S, T, THICK, SA
         if SAME {
             let mut sum = x + z;
             if THICK {
-                sum =
-                    sum + (load::<S, T>(simd, rows.north, at) + load::<S, T>(simd, rows.south, at));
+                sum += load::<S, T>(simd, rows.north, at) + load::<S, T>(simd, rows.south, at);
             }
             return u.mul_add(self.minus, sum) * self.east_west;
         }
@@ -879,11 +878,11 @@ fn varied_as<S: Simd, T: Real, const STEP: u8, const THICK: bool>(
                     (load::<S, T>(simd, south, at) - u) * load::<S, T>(simd, south_face, at);
                 let from_north =
                     (load::<S, T>(simd, north, at) - u) * load::<S, T>(simd, north_face, at);
-                rate = rate + (from_south + from_north);
+                rate += from_south + from_north;
             }
             let from_down = (load::<S, T>(simd, down, at) - u) * load::<S, T>(simd, down_face, at);
             let from_up = (load::<S, T>(simd, up, at) - u) * load::<S, T>(simd, up_face, at);
-            rate = rate + (from_down + from_up);
+            rate += from_down + from_up;
             finish.write::<STEP>(simd, u, rate, older, at, out);
             at += lanes;
         }

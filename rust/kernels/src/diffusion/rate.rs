@@ -1,7 +1,7 @@
 //! How fast the fastest part of a field decays: what limits an explicit step.
 
-use super::boundary::Exchange;
-use super::problem::{Problem, Term};
+use super::boundary::{Exchange, zeros};
+use super::problem::{Diffusivity, Problem, Term};
 use crate::Error;
 use crate::simd::Real;
 
@@ -19,50 +19,88 @@ pub fn largest_rate<T: Real>(problem: &Problem<T>) -> Result<f64, Error> {
             *exchange = Exchange::new(problem, axis, side, 1.0)?;
         }
     }
+    let [n0, n1, n2] = problem.shape;
     let mut largest: f64 = 0.0;
-    let [_, n1, n2] = problem.shape;
-    let strides = [n1 * n2, n2, 1];
-    for cell in 0..cells {
-        if problem.is_wall(cell) || problem.held.is_some_and(|held| held[cell] != 0) {
-            continue;
-        }
-        let at = [cell / (n1 * n2), cell / n2 % n1, cell % n2];
-        let mut rate = match problem.decay {
-            None => 0.0,
-            Some(Term::Number(number)) => number,
-            Some(Term::PerPoint(values)) => values[cell].to_f64(),
-        };
-        for axis in 0..3 {
-            let length = problem.shape[axis];
-            let inverse = 1.0 / (problem.spacing[axis] * problem.spacing[axis]);
-            let own = problem.diffusivity_at(axis, cell);
-            for side in 0..2 {
-                let end = if side == 0 { 0 } else { length - 1 };
-                if at[axis] == end && !problem.periodic(axis) {
-                    if let Some(exchange) = &exchange[axis][side] {
-                        let number = match axis {
-                            0 => cell % (n1 * n2),
-                            1 => at[0] * n2 + at[2],
-                            _ => at[0] * n1 + at[1],
-                        };
-                        rate -= exchange.own[number].to_f64();
-                    }
-                    continue;
-                }
-                let start = cell - at[axis] * strides[axis];
-                let place = if side == 0 {
-                    (at[axis] + length - 1) % length
-                } else {
-                    (at[axis] + 1) % length
-                };
-                let other = start + place * strides[axis];
-                if !problem.is_wall(other) && other != cell {
-                    let face = problem.face_mean(own, problem.diffusivity_at(axis, other));
-                    rate += 2.0 * face.to_f64() * inverse;
+    let mut rates = zeros::<f64>(n2)?;
+    for row in 0..n0 * n1 {
+        let first = row * n2;
+        match problem.decay {
+            None => rates.fill(0.0),
+            Some(Term::Number(number)) => rates.fill(number),
+            Some(Term::PerPoint(values)) => {
+                for (rate, value) in rates.iter_mut().zip(&values[first..]) {
+                    *rate = value.to_f64();
                 }
             }
         }
-        largest = largest.max(rate);
+        for (axis, place, stride) in [(0, row / n1, n1 * n2), (1, row % n1, n2)] {
+            let length = problem.shape[axis];
+            for (side, end) in [0, length - 1].into_iter().enumerate() {
+                if place != end || problem.periodic(axis) {
+                    let next = if side == 0 {
+                        place + length - 1
+                    } else {
+                        place + 1
+                    } % length;
+                    let other = first - place * stride + next * stride;
+                    if next != place {
+                        add_faces(problem, axis, first, other, &mut rates);
+                    }
+                } else if let Some(exchange) = &exchange[axis][side] {
+                    let cells = if axis == 0 { row % n1 } else { row / n1 } * n2;
+                    for (rate, own) in rates.iter_mut().zip(&exchange.own[cells..]) {
+                        *rate -= own.to_f64();
+                    }
+                }
+            }
+        }
+        add_faces(problem, 2, first, first + 1, &mut rates[..n2 - 1]);
+        add_faces(problem, 2, first + 1, first, &mut rates[1..]);
+        if problem.periodic(2) && n2 > 1 {
+            add_faces(problem, 2, first, first + n2 - 1, &mut rates[..1]);
+            add_faces(problem, 2, first + n2 - 1, first, &mut rates[n2 - 1..]);
+        }
+        for (end, exchange) in [0, n2 - 1].into_iter().zip(&exchange[2]) {
+            if let Some(exchange) = exchange {
+                rates[end] -= exchange.own[row].to_f64();
+            }
+        }
+        for (cell, &rate) in (first..).zip(&rates) {
+            let still = problem.held.is_some_and(|held| held[cell] != 0) || problem.is_wall(cell);
+            if !still && rate > largest {
+                largest = rate;
+            }
+        }
     }
     Ok(largest)
+}
+
+/// Adds twice the coefficients of the faces along `axis` between the cells from `cell` on and those
+/// from `other` on, one for each of `rates`.
+fn add_faces<T: Real>(
+    problem: &Problem<T>,
+    axis: usize,
+    cell: usize,
+    other: usize,
+    rates: &mut [f64],
+) {
+    let twice = 2.0 / (problem.spacing[axis] * problem.spacing[axis]);
+    let count = rates.len();
+    let open = |i: usize| !(problem.is_wall(cell + i) || problem.is_wall(other + i));
+    match problem.diffusivity {
+        Diffusivity::PerPoint(values) => {
+            let (a, b) = (&values[cell..][..count], &values[other..][..count]);
+            for i in 0..count {
+                let face = problem.face_mean(a[i], b[i]).to_f64();
+                rates[i] += if open(i) { face * twice } else { 0.0 };
+            }
+        }
+        Diffusivity::Constant(all) => {
+            // As the sweeps round it.
+            let face = T::from_f64(all[axis]).to_f64() * twice;
+            for (i, rate) in rates.iter_mut().enumerate() {
+                *rate += if open(i) { face } else { 0.0 };
+            }
+        }
+    }
 }

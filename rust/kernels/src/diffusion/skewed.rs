@@ -43,9 +43,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, scheme: &Scheme<T>) -> Self {
-        let levels = scheme.steps.len();
-        let stages = scheme.blend.is_some();
+    fn new<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize, stages: bool) -> Self {
         let stride = (sweep.problem.shape[2] + 2).next_multiple_of(PAD);
         let rows = sweep.plane_rows()
             + if sweep.problem.periodic(1) {
@@ -76,6 +74,30 @@ impl Memory {
     }
 }
 
+/// Elements of a worker's memory.
+pub(super) fn elements<T: Real>(
+    sweep: &Sweep<T>,
+    blocks: &Blocks,
+    levels: usize,
+    stages: bool,
+) -> usize {
+    let blocks = widened(sweep, blocks, levels);
+    Memory::new(sweep, &blocks, levels, stages).elements()
+}
+
+/// A tile leaves two rows of each level to the next, so it has no fewer.
+fn widened<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize) -> Blocks {
+    let fewest = if sweep.problem.periodic(1) {
+        2 * levels + 2
+    } else {
+        levels + 2
+    };
+    Blocks {
+        across: blocks.across.max(fewest),
+        ..*blocks
+    }
+}
+
 /// One pass: `to` is `from` after the steps of `scheme`.
 pub(super) fn pass<S: Simd, T: Real>(
     simd: S,
@@ -87,22 +109,13 @@ pub(super) fn pass<S: Simd, T: Real>(
     context: &Context,
 ) -> Result<(), Error> {
     let [planes, rows, columns] = sweep.problem.shape;
-    // A tile leaves two rows of each level to the next.
     let levels = scheme.steps.len();
-    let fewest = if sweep.problem.periodic(1) {
-        2 * levels + 2
-    } else {
-        levels + 2
-    };
-    let blocks = &Blocks {
-        across: blocks.across.max(fewest),
-        ..*blocks
-    };
+    let blocks = &widened(sweep, blocks, levels);
     let cells = planes * rows * columns;
     let slabs = planes.div_ceil(blocks.slab);
     let shape = [to.len() / columns, columns];
     let tiles = ViewMut::contiguous(to, &shape)?.split_rows(planes * rows, blocks.slab * rows)?;
-    let memory = Memory::new(sweep, blocks, &scheme);
+    let memory = Memory::new(sweep, blocks, levels, scheme.blend.is_some());
     let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory.elements())?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
         let first = turn.tile % slabs * blocks.slab;
@@ -329,29 +342,19 @@ impl<T: Real> Tile<'_, '_, '_, '_, T> {
                 let hot = &*parts.hot[(l - 1) % memory.hot];
                 let plane = |i: usize| &hot[(i - 2) * size..][..size];
                 let around = [plane(i), plane(i + 1), plane(i + 2), plane(i + 3)];
+                let older = match step {
+                    Step::Euler => [around[0]; 2],
+                    Step::Stage(_) => {
+                        let hot = &*parts.hot[(l - 2) % memory.hot];
+                        [i - 2, i - 1].map(|i| &hot[i * size..][..size])
+                    }
+                };
                 let generation = if memory.generations == 1 {
                     0
                 } else {
                     1 - k % 2
                 };
-                let [even, odd] = &mut parts.carried;
-                let (kept, old) = if generation == 0 {
-                    (even, &*odd)
-                } else {
-                    (odd, &*even)
-                };
-                let older = match step {
-                    Step::Euler => [around[0]; 2],
-                    Step::Stage(_) => {
-                        let hot = &*parts.hot[(l - 2) % memory.hot];
-                        let _ = old;
-                        [
-                            &hot[(i - 2) * size..][..size],
-                            &hot[(i - 1) * size..][..size],
-                        ]
-                    }
-                };
-                let kept = &mut kept[2 * (l - 1) * size..][..2 * size];
+                let kept = &mut parts.carried[generation][2 * (l - 1) * size..][..2 * size];
                 let (second, down) = kept.split_at_mut(size);
                 let (to_first, to_second) = to.split_at_mut(size);
                 plane::pair_of(

@@ -132,7 +132,7 @@ fn legendre<T: Real>(
     let blocked = match blocking {
         Blocking::Plain => false,
         Blocking::Levels(_) => true,
-        Blocking::Auto => stages <= blocking::most_stages(&sweep),
+        Blocking::Auto => stages <= blocking::most_stages(&sweep, context.threads),
     };
     if blocked {
         let scheme = Scheme {
@@ -152,7 +152,7 @@ fn legendre<T: Real>(
                 (second, first)
             };
             let source = if step == 0 { field } else { source };
-            let blocks = Blocks::new(&sweep, stages, 3, context.threads);
+            let blocks = Blocks::new(&sweep, stages, context.threads);
             fearless_simd::dispatch!(context.level, simd => {
                 blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
             })?;

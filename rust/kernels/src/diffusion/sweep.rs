@@ -616,7 +616,7 @@ impl<T: Real> Sweep<'_, '_, T> {
         };
         let mut gain = |place: usize, own: T, given: T| {
             let gained = given + own * here[PAD + place];
-            out[PAD + place] = out[PAD + place] + factor * gained;
+            out[PAD + place] += factor * gained;
         };
         // Where the row lies on a side of axis 0 or 1, and the side's first cell of it.
         let rows = [
@@ -741,10 +741,9 @@ fn faces<S: Simd, T: Real>(simd: S, face: Face<T>, a: Cells<T>, b: Cells<T>, out
     if let (Some(a), Some(b)) = (a.open, b.open) {
         let (a, b) = (&a[..count], &b[..count]);
         for i in 0..count {
-            out[i] = out[i] * (a[i] * b[i]);
+            out[i] *= a[i] * b[i];
         }
     }
-    let _ = simd;
 }
 
 /// Rows of what is added cell by cell.
@@ -807,7 +806,7 @@ fn add_terms<S: Simd, T: Real>(simd: S, terms: Terms<T>, step: Step<T>, here: &[
             gained = source.load(simd, at, end);
         }
         if let Some(decay) = terms.decay {
-            gained = gained - decay.load(simd, at, end) * u;
+            gained -= decay.load(simd, at, end) * u;
         }
         let mut value = gained * factor + part(simd, &out[at..end]);
         if let Some(held) = terms.held {
