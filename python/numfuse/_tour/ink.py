@@ -54,8 +54,8 @@ def ink(guide: Guide) -> Chapter:
         "A drop of ink in a stirred glass",
         (
             (
-                f"A glass of water, {SIZE[1]:g} by {SIZE[0]:g} cm, seen from the side, with a wall "
-                "that reaches up from its floor. A slow stir, at most "
+                f"A glass of water, {SIZE[1]:.0f} by {SIZE[0]:.0f} cm, seen from the side, with a "
+                "wall that reaches up from its floor. A slow stir, at most "
                 f"{SPEED:g} cm/s, carries a drop of ink around; diffusion blurs it. The stir has "
                 "no source and no sink, so ink that enters a cell pushes as much out."
             ),

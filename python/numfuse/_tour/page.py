@@ -34,6 +34,7 @@ figcaption, .caption { margin: 0 0 0.75rem; color: var(--soft); font-size: 0.95r
 figcaption h3 { color: var(--ink); font-size: 1.1rem; }
 img { display: block; max-width: 100%; height: auto; }
 figure.wide img { width: 100%; max-width: 56rem; }
+figure.wide img[src^="data:image/gif"] { max-width: 36rem; }
 .heads { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1rem 0.75rem;
   margin: 0.75rem 0 0; padding: 0; list-style: none; }
 .heads span { display: block; text-align: center; font-size: 0.85rem; font-weight: 600; }
@@ -58,6 +59,9 @@ footer { padding-bottom: 3rem; color: var(--soft); font-size: 0.9rem; }
   td { padding: 0.05rem 0; }
   td:empty { display: none; }
   td.number { position: absolute; right: 0; bottom: 0.3rem; }
+  .several td.number { position: static; }
+  .several td.number::before { content: attr(data-column) ": "; color: var(--soft); float: left; }
+  .several tr { padding-right: 0; }
   td.remark { color: var(--soft); font-size: 0.85rem; }
 }
 """
@@ -127,16 +131,18 @@ def _table(table: Table) -> str:
         for column, number in zip(table.columns, numbers, strict=True)
     )
     rows = "".join(
-        f"<tr{' class=new' if row[0] else ''}>{''.join(map(_cell, row, COLUMN_STYLES))}</tr>"
+        f"<tr{' class=new' if row[0] else ''}>"
+        f"{''.join(map(_cell, row, table.columns, COLUMN_STYLES))}</tr>"
         for row in table.rows
     )
+    several = " class=several" if sum(numbers) > 1 else ""
     return (
-        f'<div class="table"><h3>{escape(table.title)}</h3><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>\n"
+        f'<div class="table"><h3>{escape(table.title)}</h3>'
+        f"<table{several}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>\n"
     )
 
 
-def _cell(cell: str | float, style: str) -> str:
+def _cell(cell: str | float, column: str, style: str) -> str:
     if isinstance(cell, float):
-        return f"<td class=number>{cell:.2f}</td>"
+        return f'<td class=number data-column="{escape(column)}">{cell:.2f}</td>'
     return f"<td class={style}>{escape(cell)}</td>"
