@@ -23,11 +23,11 @@ use fearless_simd_macros::simd;
 use super::forward::{CHUNK, KEYS, LANES, Lane, Tile, log_sum_exp, query_scale};
 use super::phases::pack;
 use super::problem::{Problem, Sizes};
-use super::softmax::{State, add, exponentials, origin};
+use super::softmax::{RUN, State, add, exponentials, origin};
 use super::work::{Layout, Work};
 use crate::Context;
 use crate::error::Error;
-use crate::gemm::panel::{Block, MOST, transpose};
+use crate::gemm::panel::{Block, MOST, Pair, transpose_blocks};
 use crate::gemm::tile::chain;
 use crate::scratch::Scratch;
 use crate::simd::math::exp2;
@@ -202,6 +202,10 @@ fn take<S: Simd, V: Float<S>, const N: usize>(
     next: Range<usize>,
     careful: bool,
 ) -> bool {
+    if lane.rows.len() == 1 && tile.problem.is_plain() {
+        take_one(simd, tile, lane, work, keys, next);
+        return false;
+    }
     let (mut panel, mut shared) = work.panel(0, lane.width);
     let (seen, hidden) = tile.scores::<S, V, N>(simd, panel.query, &mut shared, lane, &keys, true);
     if seen.is_empty() {
@@ -209,7 +213,7 @@ fn take<S: Simd, V: Float<S>, const N: usize>(
     }
     let s = &mut shared.s[..seen.len() * lane.width];
     let State { m, l, acc } = panel.chunk();
-    exponentials::<S, V, N>(simd, s, m, l, shared.alpha);
+    exponentials::<S, V, N>(simd, seen.start, s, m, l, shared.alpha);
     if careful {
         tile.mark(lane, seen.start, s);
     }
@@ -236,11 +240,39 @@ fn take<S: Simd, V: Float<S>, const N: usize>(
     hidden
 }
 
-/// [`super::forward`]'s scores for one query: a panel of one block, of which only lane 0 is used.
-/// Keys stand in the lanes, transposed in registers, G blocks of them at once: one broadcast a key
-/// element would cost more loads than there are multiply-adds.
-#[simd]
-#[inline(never)]
+/// [`take`] for one query without options: scores stand side by side, so that keys are in the lanes
+/// from the scores to the denominator.
+fn take_one<S: Simd, T: Real>(
+    simd: S,
+    tile: &Tile<'_, '_, T>,
+    lane: &Lane,
+    work: &mut Work<'_, T>,
+    keys: Range<usize>,
+    next: Range<usize>,
+) {
+    let Some((any, _)) = tile.queries.spans(lane.rows.clone()) else {
+        return;
+    };
+    let keys = keys.start.max(any.first)..keys.end;
+    let (mut panel, shared) = work.panel(0, lane.width);
+    let s = &mut shared.s[..keys.len()];
+    scores_of_one(simd, tile.key, keys.start, panel.query, s, Some(tile.value));
+    let State { m, l, acc } = panel.chunk();
+    let alpha = exponentials_of_one(simd, keys.start, s, &mut m[0], &mut l[0]);
+    let sums = Sums {
+        values: tile.value,
+        seen: keys,
+        keys: tile.key,
+        next,
+        p: s,
+        width: 1,
+        row: 0,
+        alpha: &[alpha],
+    };
+    values::<S, T, 1>(simd, &sums, acc, false);
+}
+
+/// [`super::forward`]'s scores for one query into lane 0 of a panel of one block.
 pub(super) fn scores<S: Simd, T: Real>(
     simd: S,
     keys: Plane<'_, T>,
@@ -250,28 +282,57 @@ pub(super) fn scores<S: Simd, T: Real>(
     maximum: Option<&mut [T]>,
     fetch: Option<Plane<'_, T>>,
 ) {
-    const G: usize = 4;
     let block = Block::<S, T>::LEN;
+    let mut row = [T::ZERO; KEYS];
+    let row = &mut row[..s.len() / block];
+    scores_of_one(simd, keys, first, query, row, fetch);
+    for (cells, score) in s.chunks_exact_mut(block).zip(&*row) {
+        cells.fill(*score);
+    }
+    if let Some(maximum) = maximum {
+        let m = largest(simd, row);
+        for maximum in maximum {
+            *maximum = if m > *maximum { m } else { *maximum };
+        }
+    }
+}
+
+/// Scores `s[key]` of consecutive keys for one query, whose elements stand a block apart.
+///
+/// Keys stand in the lanes, two blocks of them, transposed in registers, G pairs at once: one
+/// broadcast a key element would cost more loads than there are multiply-adds.
+#[simd]
+#[inline(never)]
+fn scores_of_one<S: Simd, T: Real>(
+    simd: S,
+    keys: Plane<'_, T>,
+    first: usize,
+    query: &[T],
+    s: &mut [T],
+    fetch: Option<Plane<'_, T>>,
+) {
+    const G: usize = 4;
+    let (block, pair) = (Block::<S, T>::LEN, Pair::<S, T>::LEN);
     let depth = keys.columns();
     let full = depth - depth % block;
-    let zero = Block::<S, T>::splat(simd, T::ZERO);
-    let end = first + s.len() / block;
-    let mut m = Block::<S, T>::splat(simd, T::NEG_INFINITY);
+    let zero = Pair::<S, T>::splat(simd, T::ZERO);
+    let last = first + s.len().max(1) - 1;
     let mut start = first;
-    for s in s.chunks_mut(G * block * block) {
-        let mut acc = [zero; G];
-        let mut rows = [[&query[..0]; MOST]; G];
+    for s in s.chunks_mut(G * pair) {
+        let mut rows = [[&query[..0]; 2 * MOST]; G];
         for g in 0..G {
-            for i in 0..block {
+            for i in 0..pair {
                 // Beyond the last key stands the last key again: its score is not kept.
-                let key = (start + g * block + i).min(end - 1);
-                rows[g][i] = &keys.row(key)[..depth];
-                if let Some(values) = fetch {
-                    prefetch(values.row(key));
-                }
+                rows[g][i] = &keys.row((start + g * pair + i).min(last))[..depth];
             }
         }
-        start += G * block;
+        if let Some(values) = fetch {
+            for key in start..start + s.len() {
+                prefetch(values.row(key));
+            }
+        }
+        start += G * pair;
+        let mut acc = [zero; G];
         let mut total = [zero; G];
         for d in (0..full).step_by(block) {
             if d % chain::<S>() == 0 && d > 0 {
@@ -284,11 +345,13 @@ pub(super) fn scores<S: Simd, T: Real>(
             for g in 0..G {
                 let mut k = [zero; MOST];
                 for i in 0..block {
-                    k[i] = Block::<S, T>::from_slice(simd, &rows[g][i][d..d + block]);
+                    let low = Block::<S, T>::from_slice(simd, &rows[g][i][d..d + block]);
+                    let high = Block::<S, T>::from_slice(simd, &rows[g][i + block][d..d + block]);
+                    k[i] = low.combine(high);
                 }
-                transpose(&mut k);
+                transpose_blocks(simd, &mut k);
                 for i in 0..block {
-                    acc[g] = k[i].mul_add(Block::<S, T>::splat(simd, q[i * block]), acc[g]);
+                    acc[g] = k[i].mul_add(Pair::<S, T>::splat(simd, q[i * block]), acc[g]);
                 }
             }
         }
@@ -300,32 +363,84 @@ pub(super) fn scores<S: Simd, T: Real>(
                 }
             }
             for g in 0..G {
-                let mut k = [T::ZERO; MOST];
-                for i in 0..block {
+                let mut k = [T::ZERO; 2 * MOST];
+                for i in 0..pair {
                     k[i] = rows[g][i][d];
                 }
-                let k = Block::<S, T>::from_slice(simd, &k[..block]);
-                acc[g] = k.mul_add(Block::<S, T>::splat(simd, query[d * block]), acc[g]);
+                let k = Pair::<S, T>::from_slice(simd, &k[..pair]);
+                acc[g] = k.mul_add(Pair::<S, T>::splat(simd, query[d * block]), acc[g]);
             }
         }
         for g in 0..G {
             acc[g] += total[g];
-        }
-        for g in 0..G {
-            let left = (s.len() / block).saturating_sub(g * block).min(block);
-            let mut cells = [zero; MOST];
-            cells[0] = acc[g];
-            transpose(&mut cells);
-            for i in 0..left {
-                cells[i].store_slice(&mut s[(g * block + i) * block..][..block]);
-                m = m.max(cells[i]);
+            if s.len() >= (g + 1) * pair {
+                acc[g].store_slice(&mut s[g * pair..(g + 1) * pair]);
+            } else if s.len() > g * pair {
+                let mut cells = [T::ZERO; 2 * MOST];
+                acc[g].store_slice(&mut cells[..pair]);
+                let left = s.len() - g * pair;
+                s[g * pair..].copy_from_slice(&cells[..left]);
             }
         }
     }
-    if let Some(maximum) = maximum {
-        m.max(Block::<S, T>::from_slice(simd, maximum))
-            .store_slice(maximum);
+}
+
+/// The largest of some scores, −∞ where there are none.
+#[simd]
+#[inline(never)]
+fn largest<S: Simd, T: Real>(simd: S, s: &[T]) -> T {
+    let lanes = Lanes::<S, T>::LEN;
+    let mut m = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
+    let mut chunks = s.chunks_exact(lanes);
+    for chunk in &mut chunks {
+        m = m.max(Lanes::<S, T>::from_slice(simd, chunk));
     }
+    let mut largest = T::NEG_INFINITY;
+    for x in m.as_slice().iter().chain(chunks.remainder()) {
+        largest = if *x > largest { *x } else { largest };
+    }
+    largest
+}
+
+/// [`exponentials`] of one row `s[key]`: returns α.
+#[simd]
+#[inline(never)]
+fn exponentials_of_one<S: Simd, T: Real>(
+    simd: S,
+    first: usize,
+    s: &mut [T],
+    m: &mut T,
+    l: &mut T,
+) -> T {
+    let lanes = Lanes::<S, T>::LEN;
+    let splat = |x| Lanes::<S, T>::splat(simd, x);
+    let before = splat(*m);
+    let after = before.max(splat(largest(simd, s)));
+    let from = origin(simd, after);
+    let factor = exp2(simd, before - from);
+    let mut chunks = s.chunks_exact_mut(lanes);
+    for chunk in &mut chunks {
+        let x = Lanes::<S, T>::from_slice(simd, chunk);
+        exp2(simd, x - from).store_slice(chunk);
+    }
+    for x in chunks.into_remainder() {
+        *x = exp2(simd, splat(*x) - from)[0];
+    }
+    let mut sum = T::ZERO;
+    let mut rest = &*s;
+    let mut left = RUN - first % RUN;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(left.min(rest.len()));
+        let mut chain = T::ZERO;
+        for p in run {
+            chain += *p;
+        }
+        sum += chain;
+        (rest, left) = (after, RUN);
+    }
+    *m = after[0];
+    *l = splat(*l).mul_add(factor, splat(sum))[0];
+    factor[0]
 }
 
 /// What a block's weighted sums are made from.
@@ -362,6 +477,8 @@ fn values<S: Simd, T: Real, const R: usize>(
             strip::<S, T, R, 1>(simd, sums, c, acc, careful)
         } else if R > 2 || left < 4 * lanes {
             strip::<S, T, R, 2>(simd, sums, c, acc, false)
+        } else if R == 1 && left >= 8 * lanes {
+            strip::<S, T, R, 8>(simd, sums, c, acc, false)
         } else {
             strip::<S, T, R, 4>(simd, sums, c, acc, false)
         };
@@ -385,13 +502,15 @@ fn strip<S: Simd, T: Real, const R: usize, const N: usize>(
     let mut rest = [T::ZERO; LANES];
     // Whole rows of the next keys, spread evenly over the passes: memory likes them in order.
     let passes = columns.div_ceil(N * lanes);
-    let mut step = c / (N * lanes) * sums.seen.len();
+    let step = c / (N * lanes) * sums.seen.len();
+    let (mut ahead, mut turn) = (step.div_ceil(passes), step % passes);
     let mut i = 0;
     for p in sums.p.chunks_exact(sums.width) {
-        if step.is_multiple_of(passes) && step / passes < sums.next.len() {
-            prefetch(sums.keys.row(sums.next.start + step / passes));
+        if turn == 0 && ahead < sums.next.len() {
+            prefetch(sums.keys.row(sums.next.start + ahead));
+            ahead += 1;
         }
-        step += 1;
+        turn = if turn + 1 == passes { 0 } else { turn + 1 };
         let row = &sums.values.row(sums.seen.start + i)[c..c + width];
         i += 1;
         let mut v = [zero; N];

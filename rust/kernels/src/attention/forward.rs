@@ -333,7 +333,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
             m.fill(T::NEG_INFINITY);
             l.fill(T::ZERO);
         }
-        exponentials::<S, Lanes<S, T>, N>(simd, s, m, l, shared.alpha);
+        exponentials::<S, Lanes<S, T>, N>(simd, seen.start, s, m, l, shared.alpha);
         let alpha = (!fresh).then_some(&*shared.alpha);
         if careful {
             self.mark(&lane, seen.start, s);

@@ -70,6 +70,15 @@ pub(super) struct Span {
 }
 
 impl<T: Real> Problem<'_, T> {
+    /// Whether scores are what the products of queries and keys are, and nothing but causality,
+    /// window and length hides a key.
+    pub(super) fn is_plain(&self) -> bool {
+        self.mask.is_none()
+            && self.bias.is_none()
+            && self.alibi_slopes.is_none()
+            && self.softcap.is_none()
+    }
+
     /// Checks every shape against every other.
     pub(super) fn sizes(&self) -> Result<Sizes, Error> {
         let rank = self.query.rank();

@@ -39,12 +39,18 @@ pub(super) fn origin<S: Simd, V: Float<S>>(simd: S, m: V) -> V {
         .select(V::splat(simd, V::Element::ZERO), m)
 }
 
-/// Takes a block of scores into `m` and `l`, turns the scores into probabilities and leaves in
-/// `alpha` what earlier sums have to be multiplied by. `alpha` holds the block's maximum at entry.
+/// Addends of one chain of a denominator, counted from key 0. Equal numbers added one after the
+/// other all round the same way: n/4 units in the last place for n of them, 8 here.
+pub(super) const RUN: usize = 32;
+
+/// Takes a block of scores, whose keys begin with `first`, into `m` and `l`, turns the scores into
+/// probabilities and leaves in `alpha` what earlier sums have to be multiplied by. `alpha` holds
+/// the block's maximum at entry.
 #[simd]
 #[inline(never)]
 pub(super) fn exponentials<S: Simd, V: Float<S>, const NR: usize>(
     simd: S,
+    first: usize,
     s: &mut [V::Element],
     m: &mut [V::Element],
     l: &mut [V::Element],
@@ -62,13 +68,23 @@ pub(super) fn exponentials<S: Simd, V: Float<S>, const NR: usize>(
         from[j] = origin::<S, V>(simd, after[j]);
         factor[j] = exp2(simd, before[j] - from[j]);
     }
-    for row in s.chunks_exact_mut(NR * lanes) {
-        for j in 0..NR {
-            let cell = &mut row[j * lanes..(j + 1) * lanes];
-            let p = exp2(simd, V::from_slice(simd, cell) - from[j]);
-            sum[j] += p;
-            p.store_slice(cell);
+    let mut rest = s;
+    let mut left = RUN - first % RUN;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at_mut((left * NR * lanes).min(rest.len()));
+        let mut chain = [zero; NR];
+        for row in run.chunks_exact_mut(NR * lanes) {
+            for j in 0..NR {
+                let cell = &mut row[j * lanes..(j + 1) * lanes];
+                let p = exp2(simd, V::from_slice(simd, cell) - from[j]);
+                chain[j] += p;
+                p.store_slice(cell);
+            }
         }
+        for j in 0..NR {
+            sum[j] += chain[j];
+        }
+        (rest, left) = (after, RUN);
     }
     let old = load::<S, V, NR>(simd, l);
     for j in 0..NR {

@@ -125,7 +125,8 @@ fn fill<S: Simd, T: Real>(
     }
 }
 
-/// Weights of the rows `lane..` of a panel, as many as a block has.
+/// Weights of the rows `lane..` of a panel, as many as a block has. A score of −∞ weighs 0 even
+/// where a NaN that the row sees has made its factor NaN: the key may be out of sight.
 #[simd]
 #[inline(never)]
 fn strip<S: Simd, T: Real>(simd: S, s: &[T], m: &[T], factor: &[T], lane: usize, strip: &mut [T]) {
@@ -138,13 +139,20 @@ fn strip<S: Simd, T: Real>(simd: S, s: &[T], m: &[T], factor: &[T], lane: usize,
     {
         let (m, factor) = (m[lane + i], factor[lane + i]);
         let from = if m == T::NEG_INFINITY { T::ZERO } else { m };
+        let nothing = Lanes::<S, T>::splat(simd, T::NEG_INFINITY);
+        let zero = Lanes::<S, T>::splat(simd, T::ZERO);
         let mut chunks = row.chunks_exact_mut(Lanes::<S, T>::LEN);
         for chunk in &mut chunks {
             let x = Lanes::<S, T>::from_slice(simd, chunk);
-            (exp2(simd, x - from) * factor).store_slice(chunk);
+            let weight = exp2(simd, x - from) * factor;
+            x.simd_eq(nothing).select(zero, weight).store_slice(chunk);
         }
         for x in chunks.into_remainder() {
-            *x = exp2(simd, Lanes::<S, T>::splat(simd, *x - from))[0] * factor;
+            if *x == T::NEG_INFINITY {
+                *x = T::ZERO;
+            } else {
+                *x = exp2(simd, Lanes::<S, T>::splat(simd, *x - from))[0] * factor;
+            }
         }
     }
 }

@@ -6,10 +6,13 @@
 
 use fearless_simd::prelude::*;
 
-use crate::simd::Real;
+use crate::simd::{Float, Real};
 
 /// 128 bits of lanes.
 pub type Block<S, T> = <T as Real>::Block<S>;
+
+/// Two blocks.
+pub type Pair<S, T> = <T as Real>::Pair<S>;
 
 /// Most rows that a block has.
 pub const MOST: usize = 4;
@@ -121,5 +124,31 @@ pub fn transpose<S: Simd, V: SimdBase<S>>(x: &mut [V; MOST]) {
         let [a, b, ..] = *x;
         x[0] = a.zip_low(b);
         x[1] = a.zip_high(b);
+    }
+}
+
+/// [`transpose`] in each 128-bit block by itself, whatever the number of blocks: by rotations and
+/// selections, since no level interleaves blocks of more than one.
+#[inline(always)]
+pub fn transpose_blocks<S: Simd, V: Float<S>>(simd: S, x: &mut [V; MOST]) {
+    let upper = V::Mask::from_bitmask(simd, 0xcccc);
+    let odd = V::Mask::from_bitmask(simd, 0xaaaa);
+    if V::Block::LEN == 4 {
+        for i in 0..2 {
+            let (a, c) = (x[i], x[i + 2]);
+            let middle = a.slide_within_blocks::<2>(c);
+            x[i] = upper.select(middle, a);
+            x[i + 2] = upper.select(c, middle);
+        }
+    }
+    for i in (0..V::Block::LEN).step_by(2) {
+        let (a, b) = (x[i], x[i + 1]);
+        let later = if V::Block::LEN == 4 {
+            b.slide_within_blocks::<3>(b)
+        } else {
+            b.slide_within_blocks::<1>(b)
+        };
+        x[i] = odd.select(later, a);
+        x[i + 1] = odd.select(b, a.slide_within_blocks::<1>(a));
     }
 }

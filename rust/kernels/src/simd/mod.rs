@@ -7,7 +7,9 @@ pub mod math;
 mod prefetch;
 
 pub use fearless_simd::Level;
-use fearless_simd::{Simd, SimdFloat, SimdFloatElement, f32x4, f32x16, f64x2, f64x8};
+use fearless_simd::{
+    Simd, SimdCombine, SimdFloat, SimdFloatElement, f32x4, f32x8, f32x16, f64x2, f64x4, f64x8,
+};
 pub use prefetch::prefetch;
 
 use crate::Error;
@@ -59,7 +61,9 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
     /// over [`Lanes`] has not.
     type Wide<S: Simd>: SimdFloat<S, Element = Self>;
     /// 128 bits of lanes: the widest whose interleaving is one instruction on every level.
-    type Block<S: Simd>: SimdFloat<S, Element = Self>;
+    type Block<S: Simd>: SimdFloat<S, Element = Self> + SimdCombine<S, Combined = Self::Pair<S>>;
+    /// Two blocks.
+    type Pair<S: Simd>: SimdFloat<S, Element = Self>;
 
     /// 0.
     const ZERO: Self;
@@ -120,6 +124,7 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
 impl Real for f32 {
     type Wide<S: Simd> = f32x16<S>;
     type Block<S: Simd> = f32x4<S>;
+    type Pair<S: Simd> = f32x8<S>;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
@@ -182,6 +187,7 @@ impl Real for f32 {
 impl Real for f64 {
     type Wide<S: Simd> = f64x8<S>;
     type Block<S: Simd> = f64x2<S>;
+    type Pair<S: Simd> = f64x4<S>;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
