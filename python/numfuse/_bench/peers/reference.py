@@ -32,7 +32,7 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     if isinstance(case, Attention):
         refuse_if_too_large(case, SCORE_MATRICES)
     if isinstance(case, Heat) and case.cells * case.steps > MOST_UPDATES:
-        raise RefusalError("it would take minutes")
+        raise RefusalError("it would take too long")
     return ours.prepare(case, inputs)
 
 
