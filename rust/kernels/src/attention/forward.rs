@@ -27,6 +27,7 @@ use super::mask::{Adjust, addend, adjust, limits};
 use super::phases::{pack, scores, values, write};
 use super::problem::{Problem, Sizes};
 use super::queries::Queries;
+use super::single;
 use super::softmax::{State, close, exponentials, merge};
 use super::work::{Layout, MOST, Shared, Work};
 use crate::Context;
@@ -420,7 +421,7 @@ impl<'p, 'a, T: Real> Tile<'p, 'a, T> {
             let maximum = plain.then_some(&mut *shared.alpha);
             let fetch = fetch.then_some(self.value);
             if lane.rows.len() == 1 && width == Block::<S, T>::LEN {
-                decode::scores(simd, self.key, part.start, query, s, maximum, fetch);
+                single::scores(simd, self.key, part.start, query, s, maximum, fetch);
             } else {
                 scores::<S, V, N>(simd, self.key, part.start, query, s, maximum, fetch);
             }

@@ -1,8 +1,8 @@
 //! Attention: `out = softmax(scale·Q Kᵀ + …) V`, the score matrix never stored.
 //!
 //! 1. [`forward()`]: panels of queries in the lanes, keys and values read where they lie.
-//! 2. `decode`: few queries a key head (one query, grouped heads): keys in the lanes.
-//!    Both give the same bits.
+//! 2. `decode`: few queries a key head (grouped heads, a handful of tokens): value columns in the
+//!    lanes; one query alone, `single`: keys in the lanes as well. All give the same bits.
 //! 3. [`weights()`]: the matrix itself, for looking at.
 //! 4. `naive`: the formula in scalars, which tests compare with.
 //!
@@ -19,6 +19,7 @@ mod phases;
 mod problem;
 mod queries;
 pub mod rotary;
+mod single;
 mod softmax;
 #[cfg(test)]
 mod tests;

@@ -11,3 +11,6 @@
 
 pub mod panel;
 pub mod tile;
+
+#[cfg(test)]
+mod tests;
