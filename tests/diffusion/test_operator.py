@@ -93,11 +93,11 @@ def test_laplacian_of_higher_order_mirrors_at_its_sides(engine, n, sides, order)
     else:
         low, high = ({"i": 1, "v": -1}[letter] for letter in sides)
         boundary = {(0, "low"): spec[sides[0]], (0, "high"): spec[sides[1]]}
-        parts, first = [u], 0
+        parts = [u]
         for mirror in range(5):  # at both ends, in turn
             parts = [*parts, parts[-1][::-1] * (high if mirror % 2 == 0 else low)]
             parts = [parts[0][::-1] * (low if mirror % 2 == 0 else high), *parts]
-            first += 1
+
         line = np.concatenate(parts)
     weights = np.array(WEIGHTS[order])
     centre = 5 * n + np.arange(n)

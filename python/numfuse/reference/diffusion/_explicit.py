@@ -21,6 +21,12 @@ def explicit(u: Array, problem: Any, dt: float, steps: int, start_time: float = 
 def rkl2(u: Array, problem: Any, dt: float, steps: int, stages: int) -> Array:
     """Runge–Kutta–Legendre steps of second order: stable if dt·λ ≤ (stages² + stages − 2)/2.
 
+    In the paper's stages Y_j put Z_j = Y_0 + (Y_j − Y_0)/b_j. With w = 4/(s² + s − 2),
+    b_s = 2/(s·(s + 1)·w) and the Euler step E(Z) = Z + w·dt·(dZ/dt) they are Legendre's recursion:
+
+        Z_0 = u,  Z_1 = E(Z_0),  Z_j = Z_{j−2} + (2j − 1)/j·(E(Z_{j−1}) − Z_{j−2}),
+        u ← u + b_s·(Z_s − u).
+
     References
     ----------
     .. [1] C. Meyer, D. Balsara, T. Aslam, "A stabilized Runge–Kutta–Legendre method for explicit
@@ -28,25 +34,11 @@ def rkl2(u: Array, problem: Any, dt: float, steps: int, stages: int) -> Array:
            594-626, equations 16 and 17.
     """
     field, rate = u, Operator(problem)
-    b = [1 / 3] * 3 + [(j * j + j - 2) / (2 * j * (j + 1)) for j in range(3, stages + 1)]
     w = 4 / (stages**2 + stages - 2)
+    b = 2 / (stages * (stages + 1) * w)
     for _ in range(steps):
-        first = rate(u)
-        before, y = u, u + b[1] * w * dt * first  # Y_{j−2}, Y_{j−1}
+        before, z = u, u + w * dt * rate(u)  # Z_{j−2}, Z_{j−1}
         for j in range(2, stages + 1):
-            mu = (2 * j - 1) / j * b[j] / b[j - 1]
-            nu = -(j - 1) / j * b[j] / b[j - 2]
-            mu_tilde = mu * w
-            gamma_tilde = -(1 - b[j - 1]) * mu_tilde
-            before, y = (
-                y,
-                (
-                    mu * y
-                    + nu * before
-                    + (1 - mu - nu) * u
-                    + mu_tilde * dt * rate(y)
-                    + gamma_tilde * dt * first
-                ),
-            )
-        u = y
+            before, z = z, before + (2 * j - 1) / j * (z + w * dt * rate(z) - before)
+        u = u + b * (z - u)
     return np.where(rate.free, u, field)

@@ -33,7 +33,7 @@ def step_limit(problem: Any) -> float:
     What flows out counts twice in limited advection, whose face value may be twice the cell's.
     """
     loss = sum(losses(problem))
-    for axis, h in enumerate(problem.spacing):
+    for axis, h in enumerate(problem.spacing if problem.velocity is not None else ()):
         velocity = face_velocity(problem, axis).astype(np.float64)
         low, high = faces.around(velocity, problem, axis)
         out = np.maximum(high, 0) - np.minimum(low, 0)
