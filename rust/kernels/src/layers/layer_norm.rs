@@ -189,19 +189,39 @@ fn write<S: Simd, T: Real>(
     let (x, out) = (&x[..count], &mut out[..count]);
     let weight = weight.map(|weight| &weight[..count]);
     let bias = bias.map(|bias| &bias[..count]);
+    let full = count - count % lanes;
     let mut at = 0;
-    while at < count {
-        let columns = at..count.min(at + lanes);
-        let load =
-            |elements: &[T]| load::<S, Lanes<S, T>>(simd, &elements[columns.clone()], T::ZERO);
-        let normal = (load(x) - mean) * scale;
-        let value = match (weight, bias) {
-            (Some(weight), Some(bias)) => normal.mul_add(load(weight), load(bias)),
-            (Some(weight), None) => normal * load(weight),
-            (None, Some(bias)) => normal + load(bias),
-            (None, None) => normal,
-        };
-        store(value, &mut out[columns.clone()]);
+    // Whole vectors have a loop of their own: asking each how long it is would cost more than it.
+    while at < full {
+        let columns = at..at + lanes;
+        let vector = Lanes::<S, T>::from_slice(simd, &x[columns.clone()]);
+        let mut value = (vector - mean) * scale;
+        match (weight, bias) {
+            (Some(weight), Some(bias)) => {
+                let weight = Lanes::<S, T>::from_slice(simd, &weight[columns.clone()]);
+                let bias = Lanes::<S, T>::from_slice(simd, &bias[columns.clone()]);
+                value = value.mul_add(weight, bias);
+            }
+            (Some(weight), None) => {
+                value *= Lanes::<S, T>::from_slice(simd, &weight[columns.clone()]);
+            }
+            (None, Some(bias)) => {
+                value += Lanes::<S, T>::from_slice(simd, &bias[columns.clone()]);
+            }
+            (None, None) => {}
+        }
+        value.store_slice(&mut out[columns]);
         at += lanes;
+    }
+    if full < count {
+        let rest = |elements: &[T]| load::<S, Lanes<S, T>>(simd, &elements[full..], T::ZERO);
+        let value = (rest(x) - mean) * scale;
+        let value = match (weight, bias) {
+            (Some(weight), Some(bias)) => value.mul_add(rest(weight), rest(bias)),
+            (Some(weight), None) => value * rest(weight),
+            (None, Some(bias)) => value + rest(bias),
+            (None, None) => value,
+        };
+        store(value, &mut out[full..]);
     }
 }
