@@ -76,13 +76,12 @@ class Problem(NamedTuple):
         return isinstance(self.diffusivity, tuple)
 
     def is_box(self) -> bool:
-        """Whether the operator is a sum of one-dimensional ones with known eigenvalues."""
+        """Whether diffusion is a sum of one-dimensional operators with known eigenvalues."""
         return (
             isinstance(self.diffusivity, tuple)
             and self.walls is None
             and self.held is None
             and self.velocity is None
-            and not isinstance(self.decay, np.ndarray)
             and not any(side.kind == "robin" for both in self.sides for side in both)
         )
 

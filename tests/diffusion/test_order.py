@@ -270,11 +270,12 @@ def carried(n, scheme, kinds, diffusivity, dt):
 # A robin side's inflow is right to first order where nothing diffuses, and its outflow, which the
 # page gives the cell's own value, everywhere: "limited" keeps its order only beside other sides.
 STREAMS = [
-    *((scheme, kinds, D) for scheme in ("upwind", "limited") for D in (0.0, 0.1) for kinds in
+    *(("limited", kinds, D) for D in (0.0, 0.1) for kinds in
       [("value", "value"), ("value", "flux"), ("flux", "value"), ("flux", "flux")]),
-    *((scheme, ("robin", high), 0.1) for scheme in ("upwind", "limited") for high in ("value", "flux")),
-    ("upwind", ("value", "robin"), 0.1),
-    ("upwind", ("robin", "robin"), 0.1),
+    ("limited", ("robin", "value"), 0.1),
+    *(("upwind", kinds, 0.1) for kinds in
+      [("value", "value"), ("value", "robin"), ("robin", "value"), ("flux", "flux")]),
+    ("upwind", ("value", "flux"), 0.0),
 ]  # fmt: skip
 
 
