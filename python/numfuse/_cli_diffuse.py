@@ -26,8 +26,8 @@ SUFFIXES = (".npy", *_image_files.FORMATS)
 SECONDS = 0.2
 # Steps of a part are a multiple of this: kernels make many in one pass over memory.
 MULTIPLE = 32
-# Methods whose parts give the bits of the whole.
-EQUAL_STEPS = ("explicit", "rkl2")
+# Methods whose steps under a tolerance are all equal, so that parts give the bits of the whole.
+EQUAL_STEPS = ("explicit",)
 STEPS_ALONE = ("auto", "explicit")
 # The share of the longest stable step that a step takes which nobody has chosen.
 SHARE = 0.8
