@@ -44,10 +44,18 @@ def run(
         _rkl2(problem, field, out, schedule)
     elif problem.over_time() is None:
         _native.kernels.diffusion_explicit(
-            problem, field, out, schedule.dt, schedule.steps, 0, _config.threads()
+            problem, field, out, _aside(out), schedule.dt, schedule.steps, 0, _config.threads()
         )
     else:
         _explicit_over_time(problem, field, out, schedule.dt, schedule.steps, start_time)
+
+
+def _aside(out: NDArray[Any]) -> NDArray[Any]:
+    """Return memory for what is between two passes; what is not used is not touched either.
+
+    NumPy asks the system for large pages, with which fields of several MB are sooner there.
+    """
+    return np.empty_like(out)
 
 
 def _reference(
@@ -105,7 +113,7 @@ def _rkl2(problem: Problem, field: NDArray[Any], out: NDArray[Any], schedule: Sc
         kernels.diffusion_rkl1(problem, field, opened, each, schedule.few_stages, 0, threads)
         field = opened
     kernels.diffusion_rkl2(
-        problem, field, out, schedule.dt, schedule.steps, schedule.stages, 0, threads
+        problem, field, out, _aside(out), schedule.dt, schedule.steps, schedule.stages, 0, threads
     )
 
 
@@ -122,9 +130,10 @@ def _legendre(
     blend = 1.0 if first_order else (span - 2) / (2 * span)
     explicit, threads = _native.kernels.diffusion_explicit, _config.threads()
     before, now, after = field.copy(), np.empty_like(field), np.empty_like(field)
-    explicit(problem, field, now, length, 1, 0, threads)
+    # A single step has nothing between, so that it leaves what is lent for that alone.
+    explicit(problem, field, now, before, length, 1, 0, threads)
     for j in range(2, stages + 1):
-        explicit(problem, now, after, length, 1, 0, threads)
+        explicit(problem, now, after, before, length, 1, 0, threads)
         after -= before
         after *= after.dtype.type((2 * j - 1) / j)
         after += before
@@ -147,12 +156,13 @@ def _explicit_over_time(
     chunks = range(0, steps, together)
     # The last chunk writes to `out`, and the ones before to it and another array in turn.
     other = np.empty_like(out) if len(chunks) > 1 else out
+    aside = _aside(out)
     for number, first in enumerate(chunks):
         count = min(together, steps - first)
         times = [start_time + i * dt for i in range(first, first + count)]
         target = out if (len(chunks) - number) % 2 else other
         _native.kernels.diffusion_explicit(
-            _at(problem, times), field, target, dt, count, 0, _config.threads()
+            _at(problem, times), field, target, aside, dt, count, 0, _config.threads()
         )
         field = target
 

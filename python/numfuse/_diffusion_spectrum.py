@@ -277,5 +277,6 @@ def _explicit(problem: Problem, field: NDArray[Any], dt: float, steps: int) -> N
 
         return np.asarray(diffusion.explicit(field, problem, dt, steps))
     out = np.empty_like(field)
-    _native.kernels.diffusion_explicit(problem, field, out, dt, steps, 0, _config.threads())
+    aside = np.empty_like(out)
+    _native.kernels.diffusion_explicit(problem, field, out, aside, dt, steps, 0, _config.threads())
     return out

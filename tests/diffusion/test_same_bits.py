@@ -76,13 +76,13 @@ def sides(name, shape):
 
 def explicit(made, field, levels, threads):
     out = np.full_like(field, -7)
-    _numfuse.diffusion_explicit(made, field, out, 0.05, 19, levels, threads)
+    _numfuse.diffusion_explicit(made, field, out, np.empty_like(out), 0.05, 19, levels, threads)
     return out
 
 
 def rkl2(made, field, levels, threads):
     out = np.full_like(field, -7)
-    _numfuse.diffusion_rkl2(made, field, out, 2.0, 1, 12, levels, threads)
+    _numfuse.diffusion_rkl2(made, field, out, np.empty_like(out), 2.0, 1, 12, levels, threads)
     return out
 
 

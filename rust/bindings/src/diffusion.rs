@@ -305,7 +305,7 @@ fn blocking(levels: usize) -> Blocking {
 
 /// Enters a kernel with the problem, `field` and `out` in the type of `field`.
 macro_rules! enter_with {
-    ($py:ident, $given:ident, $field:ident, $out:ident, $threads:ident,
+    ($py:ident, $given:ident, $field:ident, $out:ident, [$($aside:ident)?], $threads:ident,
      |$problem:ident, $context:ident| $call:expr) => {{
         let given = Given::read($given)?;
         by_float!($field, T => {
@@ -313,47 +313,71 @@ macro_rules! enter_with {
             let $problem = &given.problem::<T>(&mut lent)?;
             let $field = slice::<T>("field", &mut lent, $field)?;
             let $out = slice_mut::<T>("out", &mut lent, $out)?;
+            $(let $aside = slice_mut::<T>("aside", &mut lent, $aside)?;)?
             enter($py, $threads, |$context: &Context<'_>| $call)
         })
     }};
 }
 
-/// Writes `field` after `steps` steps of Euler's method to `out`.
+/// Writes `field` after `steps` steps of Euler's method to `out`; `aside` is an array of the same size
+/// for what is between.
 #[pyfunction]
-#[pyo3(signature = (problem, field, out, dt, steps, levels, threads, /))]
+#[pyo3(signature = (problem, field, out, aside, dt, steps, levels, threads, /))]
 pub(crate) fn diffusion_explicit(
     py: Python<'_>,
     problem: &Bound<'_, PyAny>,
     field: &Array<'_>,
     out: &Array<'_>,
+    aside: &Array<'_>,
     dt: f64,
     steps: usize,
     levels: usize,
     threads: usize,
 ) -> Outcome {
-    enter_with!(py, problem, field, out, threads, |problem, context| {
-        kernels::explicit(problem, field, out, dt, steps, blocking(levels), context)
-    })
+    enter_with!(
+        py,
+        problem,
+        field,
+        out,
+        [aside],
+        threads,
+        |problem, context| {
+            let (aside, blocking) = (Some(aside), blocking(levels));
+            kernels::explicit(problem, field, out, aside, dt, steps, blocking, context)
+        }
+    )
 }
 
-/// Writes `field` after `steps` steps of RKL2 to `out`.
+/// Writes `field` after `steps` steps of RKL2 to `out`; `aside` is an array of the same size for what
+/// is between.
 #[pyfunction]
-#[pyo3(signature = (problem, field, out, dt, steps, stages, levels, threads, /))]
+#[pyo3(signature = (problem, field, out, aside, dt, steps, stages, levels, threads, /))]
 pub(crate) fn diffusion_rkl2(
     py: Python<'_>,
     problem: &Bound<'_, PyAny>,
     field: &Array<'_>,
     out: &Array<'_>,
+    aside: &Array<'_>,
     dt: f64,
     steps: usize,
     stages: usize,
     levels: usize,
     threads: usize,
 ) -> Outcome {
-    enter_with!(py, problem, field, out, threads, |problem, context| {
-        let blocking = blocking(levels);
-        kernels::rkl2(problem, field, out, dt, steps, stages, blocking, context)
-    })
+    enter_with!(
+        py,
+        problem,
+        field,
+        out,
+        [aside],
+        threads,
+        |problem, context| {
+            let (aside, blocking) = (Some(aside), blocking(levels));
+            kernels::rkl2(
+                problem, field, out, aside, dt, steps, stages, blocking, context,
+            )
+        }
+    )
 }
 
 /// Writes `field` after a step of RKL1 to `out`.
@@ -369,7 +393,7 @@ pub(crate) fn diffusion_rkl1(
     levels: usize,
     threads: usize,
 ) -> Outcome {
-    enter_with!(py, problem, field, out, threads, |problem, context| {
+    enter_with!(py, problem, field, out, [], threads, |problem, context| {
         let blocking = blocking(levels);
         kernels::rkl1(problem, field, out, dt, stages, blocking, context)
     })
@@ -387,7 +411,7 @@ pub(crate) fn diffusion_adi(
     threads: usize,
 ) -> Outcome {
     let axes = problem.getattr(intern!(py, "shape"))?.len()?;
-    enter_with!(py, problem, field, out, threads, |problem, context| {
+    enter_with!(py, problem, field, out, [], threads, |problem, context| {
         kernels::adi(problem, axes, field, out, &steps, context)
     })
 }
@@ -403,7 +427,7 @@ pub(crate) fn diffusion_spectral(
     time: f64,
     threads: usize,
 ) -> Outcome {
-    enter_with!(py, problem, field, out, threads, |problem, context| {
+    enter_with!(py, problem, field, out, [], threads, |problem, context| {
         kernels::spectral(problem, field, out, time, context)
     })
 }
@@ -418,7 +442,7 @@ pub(crate) fn diffusion_operator(
     out: &Array<'_>,
     threads: usize,
 ) -> Outcome {
-    enter_with!(py, problem, field, out, threads, |problem, context| {
+    enter_with!(py, problem, field, out, [], threads, |problem, context| {
         kernels::operator(problem, field, out, context)
     })
 }

@@ -73,11 +73,7 @@ pub(super) fn most_stages<T: Real>(sweep: &Sweep<T>, threads: usize) -> usize {
 /// Whether passes of `levels` levels keep to [`MOST_MEMORY`].
 fn fits<T: Real>(sweep: &Sweep<T>, levels: usize, stages: bool, threads: usize) -> bool {
     let blocks = Blocks::new(sweep, levels, threads);
-    let elements = if skewed::serves(sweep) {
-        skewed::elements(sweep, &blocks, levels, stages)
-    } else {
-        Memory::new(sweep, &blocks, levels, stages).elements()
-    };
+    let elements = elements(sweep, &blocks, levels, stages);
     let workers = threads.min(sweep.planes().div_ceil(blocks.slab));
     elements * workers * size_of::<T>() <= MOST_MEMORY
 }
@@ -173,18 +169,41 @@ pub(super) struct Scheme<'s, T> {
     pub(super) blend: Option<T>,
 }
 
+/// Memory for passes of `levels` levels at most over `grids` grids. Fewer levels may have more slabs,
+/// of less memory each.
+pub(super) fn scratch<T: Real>(
+    sweep: &Sweep<T>,
+    levels: usize,
+    stages: bool,
+    grids: usize,
+    context: &Context,
+) -> Result<Scratch<T>, Error> {
+    let blocks = Blocks::new(sweep, levels, context.threads);
+    let most = threads::workers(context, grids.saturating_mul(sweep.planes()));
+    Scratch::new(most, elements(sweep, &blocks, levels, stages))
+}
+
+/// Elements of a worker's memory.
+fn elements<T: Real>(sweep: &Sweep<T>, blocks: &Blocks, levels: usize, stages: bool) -> usize {
+    if skewed::serves(sweep) {
+        skewed::elements(sweep, blocks, levels, stages)
+    } else {
+        Memory::new(sweep, blocks, levels, stages).elements()
+    }
+}
+
 /// One pass: `to` is `from` after the steps of `scheme`.
 pub(super) fn pass<S: Simd, T: Real>(
     simd: S,
     sweep: &Sweep<T>,
-    blocks: &Blocks,
-    from: &[T],
-    to: &mut [T],
+    (from, to): (&[T], &mut [T]),
     scheme: Scheme<T>,
+    scratch: &Scratch<T>,
     context: &Context,
 ) -> Result<(), Error> {
+    let blocks = &Blocks::new(sweep, scheme.steps.len(), context.threads);
     if skewed::serves(sweep) {
-        return skewed::pass(simd, sweep, blocks, from, to, scheme, context);
+        return skewed::pass(simd, sweep, blocks, (from, to), scheme, scratch, context);
     }
     let columns = sweep.problem.shape[2];
     let (planes, rows) = (sweep.planes(), sweep.plane_rows());
@@ -194,7 +213,6 @@ pub(super) fn pass<S: Simd, T: Real>(
     let tiles = ViewMut::contiguous(to, &[all_rows, columns])?
         .split_rows(planes * rows, blocks.slab * rows)?;
     let memory = Memory::new(sweep, blocks, scheme.steps.len(), scheme.blend.is_some());
-    let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory.elements())?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
         let first = turn.tile % slabs * blocks.slab;
         let slab = Slab {

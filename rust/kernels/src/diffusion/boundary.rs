@@ -89,6 +89,26 @@ pub(super) fn reserved<T>(length: usize) -> Result<Vec<T>, Error> {
     Ok(vector)
 }
 
+/// `aside`, or else `own` made as large, for what is between two passes.
+pub(super) fn between<'f, T: Real>(
+    aside: Option<&'f mut [T]>,
+    own: &'f mut Vec<T>,
+    length: usize,
+) -> Result<&'f mut [T], Error> {
+    match aside {
+        Some(aside) if aside.len() == length => Ok(aside),
+        Some(aside) => Err(Error::Shape {
+            argument: "aside",
+            given: vec![aside.len()],
+            allowed: format!("{length} elements, as the field has"),
+        }),
+        None => {
+            *own = zeros(length)?;
+            Ok(own)
+        }
+    }
+}
+
 /// `length` zeros. Their pages are touched by those who first write to them, on many threads, and
 /// not here: for a large field that takes as long as several steps.
 pub(super) fn zeros<T: Real>(length: usize) -> Result<Vec<T>, Error> {

@@ -8,8 +8,8 @@
 use fearless_simd::Simd;
 
 use super::advection;
-use super::blocking::{self, Blocks, Scheme};
-use super::boundary::zeros;
+use super::blocking::{self, Scheme};
+use super::boundary::between;
 use super::plane::{Planes, Step};
 use super::problem::Problem;
 use super::stencil;
@@ -31,14 +31,17 @@ pub enum Blocking {
     Levels(usize),
 }
 
-/// `out` is `field`, any number of grids one after the other, `steps` steps of `dt` later.
+/// `out` is `field`, any number of grids one after the other, `steps` steps of `dt` later. `aside`,
+/// as large as `out`, takes what is between; without it memory is had and left again.
 ///
 /// # Errors
 /// As [`Problem::check`]; [`Error::OutOfMemory`], [`Error::Interrupted`].
+#[expect(clippy::too_many_arguments, reason = "a method's own options")]
 pub fn explicit<T: Real>(
     problem: &Problem<T>,
     field: &[T],
     out: &mut [T],
+    aside: Option<&mut [T]>,
     dt: f64,
     steps: usize,
     blocking: Blocking,
@@ -50,7 +53,7 @@ pub fn explicit<T: Real>(
         return Ok(());
     }
     if problem.order > 2 {
-        return stencil::explicit(problem, field, out, dt, steps, context);
+        return stencil::explicit(problem, field, out, aside, dt, steps, context);
     }
     let sweep = Sweep::new(problem, dt)?;
     let levels = match blocking {
@@ -60,8 +63,20 @@ pub fn explicit<T: Real>(
         Blocking::Auto => blocking::levels(&sweep, context.threads),
     };
     let passes = steps.div_ceil(levels);
-    let mut other = zeros(if passes > 1 { field.len() } else { 0 })?;
-    let mut buffers = [out, &mut other[..]];
+    let mut own = Vec::new();
+    let other = if passes > 1 {
+        between(aside, &mut own, field.len())?
+    } else {
+        &mut []
+    };
+    let plainly = blocking == Blocking::Plain || problem.velocity.is_some();
+    let scratch = if plainly {
+        Scratch::new(1, 0)?
+    } else {
+        let grids = field.len() / problem.cells()?;
+        blocking::scratch(&sweep, steps.div_ceil(passes), false, grids, context)?
+    };
+    let mut buffers = [out, other];
     // The last pass writes to out, each one to the buffer that the one before did not.
     let mut to = (passes + 1) % 2;
     let mut level = 0;
@@ -76,13 +91,12 @@ pub fn explicit<T: Real>(
         let source = if pass == 0 { field } else { source };
         let count = end - level;
         fearless_simd::dispatch!(context.level, simd => {
-            if blocking == Blocking::Plain || problem.velocity.is_some() {
+            if plainly {
                 plain(simd, &sweep, source, target, (Step::Euler, level), context)
             } else {
-                let blocks = Blocks::new(&sweep, count, context.threads);
                 let all = [Step::Euler; blocking::MOST_LEVELS];
                 let scheme = Scheme { steps: &all[..count], first: level, blend: None };
-                blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
+                blocking::pass(simd, &sweep, (source, target), scheme, &scratch, context)
             }
         })?;
         advection::sweep(problem, source, target, level, dt, context)?;

@@ -103,9 +103,9 @@ pub(super) fn pass<S: Simd, T: Real>(
     simd: S,
     sweep: &Sweep<T>,
     blocks: &Blocks,
-    from: &[T],
-    to: &mut [T],
+    (from, to): (&[T], &mut [T]),
     scheme: Scheme<T>,
+    scratch: &Scratch<T>,
     context: &Context,
 ) -> Result<(), Error> {
     let [planes, rows, columns] = sweep.problem.shape;
@@ -116,7 +116,6 @@ pub(super) fn pass<S: Simd, T: Real>(
     let shape = [to.len() / columns, columns];
     let tiles = ViewMut::contiguous(to, &shape)?.split_rows(planes * rows, blocks.slab * rows)?;
     let memory = Memory::new(sweep, blocks, levels, scheme.blend.is_some());
-    let scratch = Scratch::new(threads::workers(context, tiles.tiles()), memory.elements())?;
     threads::run(context, tiles.tiles(), &|turn: Turn| {
         let first = turn.tile % slabs * blocks.slab;
         let mut slab = Slab {

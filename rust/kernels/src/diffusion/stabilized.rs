@@ -17,8 +17,8 @@
 //! All stages of a step are made in one pass over memory where they are few enough
 //! ([`super::blocking`]), else in one plain sweep a stage.
 
-use super::blocking::{self, Blocks, Scheme};
-use super::boundary::reserved;
+use super::blocking::{self, Scheme};
+use super::boundary::{between, reserved};
 use super::explicit::{Blocking, plain};
 use super::plane::Step;
 use super::problem::Problem;
@@ -30,7 +30,7 @@ use crate::view::ViewMut;
 use crate::{Context, Error};
 
 /// `out` is `field`, any number of grids one after the other, `steps` steps of `dt` later, each of
-/// `stages` stages, at least 2.
+/// `stages` stages, at least 2. `aside` is as [`super::explicit()`] has it.
 ///
 /// # Errors
 /// As [`Problem::check`]; [`Error::Value`] for fewer stages, another order than 2, or velocity;
@@ -43,6 +43,7 @@ pub fn rkl2<T: Real>(
     problem: &Problem<T>,
     field: &[T],
     out: &mut [T],
+    aside: Option<&mut [T]>,
     dt: f64,
     steps: usize,
     stages: usize,
@@ -56,6 +57,7 @@ pub fn rkl2<T: Real>(
         problem,
         field,
         out,
+        aside,
         (dt * 4.0 / reach, blend),
         steps,
         stages,
@@ -84,6 +86,7 @@ pub fn rkl1<T: Real>(
         problem,
         field,
         out,
+        None,
         (length, 1.0),
         1,
         stages,
@@ -99,6 +102,7 @@ fn legendre<T: Real>(
     problem: &Problem<T>,
     field: &[T],
     out: &mut [T],
+    aside: Option<&mut [T]>,
     (length, blend): (f64, f64),
     steps: usize,
     stages: usize,
@@ -140,8 +144,15 @@ fn legendre<T: Real>(
             first: 0,
             blend: Some(blend),
         };
-        let mut other = filled(if steps > 1 { field.len() } else { 0 })?;
-        let mut buffers = [out, &mut other[..]];
+        let mut own = Vec::new();
+        let other = if steps > 1 {
+            between(aside, &mut own, field.len())?
+        } else {
+            &mut []
+        };
+        let grids = field.len() / problem.cells()?;
+        let scratch = blocking::scratch(&sweep, stages, true, grids, context)?;
+        let mut buffers = [out, other];
         // The last step writes to out, each one to the buffer that the one before did not.
         let mut to = (steps + 1) % 2;
         for step in 0..steps {
@@ -152,9 +163,8 @@ fn legendre<T: Real>(
                 (second, first)
             };
             let source = if step == 0 { field } else { source };
-            let blocks = Blocks::new(&sweep, stages, context.threads);
             fearless_simd::dispatch!(context.level, simd => {
-                blocking::pass(simd, &sweep, &blocks, source, target, scheme, context)
+                blocking::pass(simd, &sweep, (source, target), scheme, &scratch, context)
             })?;
             to = 1 - to;
         }

@@ -19,7 +19,7 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::boundary::{Exchange, zeros};
+use super::boundary::{Exchange, between};
 use super::problem::{Diffusivity, Problem, Side, Term};
 use crate::scratch::Scratch;
 use crate::simd::{Lanes, Real, prefetch};
@@ -34,9 +34,11 @@ mod tests;
 const MOST: usize = 4;
 /// Bytes of a ring of planes: it shares an L2 of half a megabyte with what is read and written.
 const RING: usize = 320 << 10;
-/// Bytes of a row of a window: more of them would leave fewer rows, and each window loads some
-/// rows beside its own.
-const ROW: usize = 1 << 10;
+/// Bytes of a row of a window. Whole rows are read and written sooner than parts of them, though
+/// they leave fewer rows to a ring, and each window loads some rows beside its own.
+const ROW: usize = 4 << 10;
+/// Rows of windows are whole cache lines.
+const LINE: usize = 64;
 /// Planes of a slab.
 const SLAB: [usize; 2] = [16, 64];
 /// Cells of a slab of a single plane.
@@ -216,7 +218,7 @@ impl<'p, 'a, T: Real> Star<'p, 'a, T> {
         let windows = (columns * size_of::<T>()).div_ceil(ROW);
         let width = columns
             .div_ceil(windows)
-            .next_multiple_of(ROW / 16 / size_of::<T>());
+            .next_multiple_of(LINE / size_of::<T>());
         let mut ring = Ring {
             reach: [0, 1, 2].map(|axis| if self.differs(axis) { self.reach } else { 0 }),
             rows: 0,
@@ -407,7 +409,8 @@ pub(super) fn operator<T: Real>(
     fearless_simd::dispatch!(context.level, simd => star.sweep(simd, field, out, context))
 }
 
-/// `field` after `steps` steps of Euler's method of length `dt`, one a sweep, into `out`.
+/// `field` after `steps` steps of Euler's method of length `dt`, one a sweep, into `out`. `aside` is as
+/// [`super::explicit()`] has it.
 ///
 /// # Errors
 /// [`Error::Value`] where an order above 2 is not defined for the problem, [`Error::OutOfMemory`],
@@ -416,6 +419,7 @@ pub(super) fn explicit<T: Real>(
     problem: &Problem<T>,
     field: &[T],
     out: &mut [T],
+    aside: Option<&mut [T]>,
     dt: f64,
     steps: usize,
     context: &Context,
@@ -425,16 +429,21 @@ pub(super) fn explicit<T: Real>(
         out.copy_from_slice(field);
         return Ok(());
     }
-    let mut other = zeros(if steps > 1 { field.len() } else { 0 })?;
+    let mut own = Vec::new();
+    let other = if steps > 1 {
+        between(aside, &mut own, field.len())?
+    } else {
+        &mut []
+    };
     fearless_simd::dispatch!(context.level, simd => {
         // The last step writes to out, each one to the array that the one before did not.
         for step in 0..steps {
             let into_out = (steps - step) % 2 == 1;
             let (from, to): (&[T], &mut [T]) = match (step, into_out) {
                 (0, true) => (field, &mut *out),
-                (0, false) => (field, &mut other),
+                (0, false) => (field, &mut *other),
                 (_, true) => (&other, &mut *out),
-                (_, false) => (&*out, &mut other),
+                (_, false) => (&*out, &mut *other),
             };
             star.sweep(simd, from, to, context)?;
         }

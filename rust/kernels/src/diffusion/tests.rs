@@ -176,6 +176,7 @@ fn a_step_is_the_formula() {
                 &problem,
                 &field,
                 &mut out,
+                None,
                 dt,
                 steps,
                 Blocking::Plain,
@@ -216,9 +217,20 @@ fn blocked_and_plain_sweeps_give_the_same_bits() {
             for (name, level) in levels() {
                 let run = |blocking, threads| {
                     let mut out = vec![0.0; arrays.field.len()];
+                    // What it holds is nobody's.
+                    let mut aside = vec![f64::NAN; out.len()];
                     let context = context(level, threads);
-                    explicit(&problem, &field, &mut out, dt, steps, blocking, &context)
-                        .expect("well formed");
+                    explicit(
+                        &problem,
+                        &field,
+                        &mut out,
+                        Some(&mut aside),
+                        dt,
+                        steps,
+                        blocking,
+                        &context,
+                    )
+                    .expect("well formed");
                     bits(&out)
                 };
                 let plain = run(Blocking::Plain, 1);
@@ -250,6 +262,7 @@ fn stages_are_their_recursion() {
                 &problem,
                 &field,
                 &mut out,
+                None,
                 dt,
                 steps,
                 stages,
@@ -332,7 +345,7 @@ fn blocked_and_plain_stages_give_the_same_bits() {
                     let mut out = vec![0.0; field.len()];
                     let context = context(levels()[0].1, threads);
                     rkl2(
-                        &problem, &field, &mut out, dt, steps, stages, blocking, &context,
+                        &problem, &field, &mut out, None, dt, steps, stages, blocking, &context,
                     )
                     .expect("well formed");
                     bits(&out)
@@ -358,6 +371,7 @@ fn arrays_of_wrong_size_are_refused_by_name() {
         &problem,
         &arrays.field,
         &mut out,
+        None,
         0.1,
         1,
         Blocking::Auto,
@@ -367,6 +381,24 @@ fn arrays_of_wrong_size_are_refused_by_name() {
         outcome,
         Err(Error::Shape {
             argument: "diffusivity",
+            ..
+        })
+    ));
+    problem.diffusivity = Diffusivity::Constant([0.1; 3]);
+    let outcome = explicit(
+        &problem,
+        &arrays.field,
+        &mut out,
+        Some(&mut [0.0; 19]),
+        0.1,
+        2,
+        Blocking::Plain,
+        &context(level, 1),
+    );
+    assert!(matches!(
+        outcome,
+        Err(Error::Shape {
+            argument: "aside",
             ..
         })
     ));

@@ -208,7 +208,7 @@ fn an_explicit_step_carries_as_well() {
         let (mut rate, mut out) = (vec![0.0; u.len()], vec![0.0; u.len()]);
         crate::diffusion::operator(&case.problem(), &u, &mut rate, &context).expect("valid");
         let auto = crate::diffusion::Blocking::Auto;
-        crate::diffusion::explicit(&case.problem(), &u, &mut out, 0.01, 1, auto, &context)
+        crate::diffusion::explicit(&case.problem(), &u, &mut out, None, 0.01, 1, auto, &context)
             .expect("valid");
         for i in 0..u.len() {
             assert!((out[i] - (u[i] + 0.01 * rate[i])).abs() < 1e-14);

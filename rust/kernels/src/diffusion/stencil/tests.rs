@@ -106,8 +106,16 @@ fn is_its_scheme<T: Real>(bound: f64) {
                     let mut out = vec![T::from_f64(77.0); field.len()];
                     operator(&case.problem(), &field, &mut out, &context).expect("valid");
                     let mut stepped = out.clone();
-                    explicit(&case.problem(), &field, &mut stepped, 1e-3, 1, &context)
-                        .expect("valid");
+                    explicit(
+                        &case.problem(),
+                        &field,
+                        &mut stepped,
+                        None,
+                        1e-3,
+                        1,
+                        &context,
+                    )
+                    .expect("valid");
                     for (i, want) in want.iter().enumerate() {
                         let (got, step) = (out[i].to_f64(), stepped[i].to_f64());
                         let next = field[i].to_f64() + 1e-3 * want;
@@ -136,7 +144,16 @@ fn run(case: &Case<f32>, field: &[f32], steps: usize, threads: usize) -> Vec<f32
         cancelled: &|| false,
     };
     let mut out = vec![77.0; field.len()];
-    explicit(&case.problem(), field, &mut out, 0.01, steps, &context).expect("valid");
+    explicit(
+        &case.problem(),
+        field,
+        &mut out,
+        None,
+        0.01,
+        steps,
+        &context,
+    )
+    .expect("valid");
     out
 }
 
