@@ -220,7 +220,9 @@ def labels_in(array: NDArray[Any], name: str = "targets") -> NDArray[Any]:
         least, most = int(array.min()), int(array.max())
         if most - least <= 4 * len(array) + 1024:  # counting is far sooner done than sorting
             counts = np.bincount(_offsets(array, least), minlength=1)
-            return (np.flatnonzero(counts) + least).astype(array.dtype)
+            known: NDArray[Any] = np.flatnonzero(counts).astype(array.dtype)
+            known += array.dtype.type(least)  # wraps around where the offsets did
+            return known
     try:
         return np.unique(array)
     except TypeError as error:
@@ -351,13 +353,10 @@ def sample_weights(
     return weights
 
 
-def class_factors(
-    class_weight: str | Mapping[Any, float] | NDArray[Any] | None,
-    kind: Kind,
-    labels: NDArray[np.int64] | None,
-    weights: NDArray[np.float64] | None,
+def named_factors(
+    class_weight: str | Mapping[Any, float] | NDArray[Any] | None, kind: Kind
 ) -> NDArray[np.float64] | None:
-    """Return the weight of each class; "balanced" by the training rows' labels and weights.
+    """Return the weight of each class; None if there are none, or they wait for `balanced`.
 
     Raises
     ------
@@ -371,32 +370,36 @@ def class_factors(
         raise ValueError(
             f"class_weight is given, but the targets are {what}; use sample_weight for them."
         )
-    count = len(kind.classes)
     if isinstance(class_weight, str):
-        assert labels is not None
-        sums = np.bincount(labels, weights, minlength=count).astype(np.float64)
-        factors = np.zeros(count)
-        np.divide(sums.sum(), count * sums, out=factors, where=sums > 0)
-        return factors
+        return None
+    classes = shown(kind.classes.tolist())
+    count = len(kind.classes)
     if isinstance(class_weight, np.ndarray):
         if class_weight.shape != (count,):
             raise ValueError(
                 f"class_weight has shape {class_weight.shape}, but there are {count} classes "
-                f"{shown(kind.classes.tolist())}; give one weight for each."
+                f"{classes}; give one weight for each."
             )
         return class_weight.astype(np.float64)
     factors = np.ones(count)
-    known = {label: place for place, label in enumerate(kind.classes.tolist())}
+    places = {label: place for place, label in enumerate(kind.classes.tolist())}
     for label, weight in class_weight.items():
         plain = _plain(label)
-        if plain not in known:
+        if plain not in places:
             raise ValueError(
-                f"class_weight names {plain!r}, which is not among classes_ "
-                f"{shown(kind.classes.tolist())}; leave it out."
+                f"class_weight names {plain!r}, which is not among classes_ {classes}; leave it "
+                "out."
             )
-        factors[known[plain]] = weight
+        factors[places[plain]] = weight
     if not factors.any():
         raise ValueError("class_weight is 0 for all classes; give one of them more.")
+    return factors
+
+
+def balanced_factors(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights that give each class the same sum; `sums` has what each has now."""
+    factors = np.zeros(len(sums))
+    np.divide(sums.sum(), len(sums) * sums, out=factors, where=sums > 0)
     return factors
 
 
