@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+import numfuse
 from numfuse import _finetune_engine as functions
 from numfuse._finetune_work import Work
 from numfuse.reference import finetune
@@ -199,3 +200,46 @@ def test_every_loss_is_torchs(engine, kind, optimizer):
 @pytest.mark.parametrize("kind", ["labels", "soft targets", "sigmoid", "one sigmoid"])
 def test_smoothed_losses_are_torchs(engine, kind):
     check(kind, "nesterov", rate=0.02, smoothing=0.1)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_linear_head_trains_as_a_torch_loop_over_the_same_batches(engine, optimizer):
+    """Rows in the order that the reference defines, the last batch of an epoch shorter."""
+    epochs, batch, seed, rate = 3, 300, 11, 0.01 if "adamw" in optimizer else 0.1
+    x, y, w = data("weighed labels")
+    batches = []
+    for e in range(epochs):
+        rows = finetune.order(seed, e, 0, len(x))
+        batches += [rows[i : i + batch] for i in range(0, len(x), batch)]
+    options = {"schedule": ("cosine", 3), "clip_norm": 0.5, "l2": 0.01, "smoothing": 0.1}
+    torchs, losses = by_torch(
+        "weighed labels", batches, np.float64, OPTIMIZERS[optimizer], rate=rate, **options
+    )
+    made = dict(OPTIMIZERS[optimizer])
+    settings = {"solver": made.pop("optimizer"), "momentum": made.pop("momentum", 0.0)}
+    if settings["solver"] == "adamw":
+        settings["betas"] = made.pop("beta1", 0.9), made.pop("beta2", 0.999)
+    first = start(OUTPUTS)
+    trained = numfuse.LinearHead(
+        l2=0.01,
+        initial=(first[:, :-1], first[:, -1]),
+        label_smoothing=0.1,
+        learning_rate=rate,
+        batch_size=batch,
+        epochs=epochs,
+        schedule="cosine",
+        warmup=3,
+        clip_norm=0.5,
+        seed=seed,
+        **settings,
+        **made,
+    ).fit(x, y, sample_weight=w)
+    size = np.abs(torchs).max()
+    np.testing.assert_allclose(trained.weight_, torchs[:, :-1], rtol=0, atol=1e-9 * size)
+    np.testing.assert_allclose(trained.bias_, torchs[:, -1], rtol=0, atol=1e-9 * size)
+    sums = [w[rows].sum() for rows in batches]
+    curve = [
+        np.average(part, weights=weight)
+        for part, weight in zip(np.split(losses, epochs), np.split(np.array(sums), epochs), strict=True)
+    ]  # fmt: skip
+    np.testing.assert_allclose(trained.history_["loss"], curve, rtol=1e-9)
