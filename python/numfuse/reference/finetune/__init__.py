@@ -15,6 +15,8 @@ feature that is 1 in every row. So one rule gives logits, z = θ x, and gradient
 `evaluate`                    sums of losses and gradients over all rows
 `logits`                      z of each row
 `moments`                     mean and deviation of each feature
+`metric`                      how good logits are: accuracy, average precision, R² …
+`lowrank_objective`           the objective behind a layer with an update of low rank
 ============================= ================================================================
 
 What computes here does so in the dtype that it gets, with BLAS's order of summation: its results
@@ -25,6 +27,8 @@ features that are not finite.
 """
 
 from numfuse.reference.finetune._losses import hessian, loss_rows, objective
+from numfuse.reference.finetune._lowrank import lowrank_objective
+from numfuse.reference.finetune._metrics import metric
 from numfuse.reference.finetune._optimizers import clip, optimizer_step
 from numfuse.reference.finetune._rates import order, rates, schedule, stream
 from numfuse.reference.finetune._steps import epoch, evaluate, logits, moments
@@ -36,6 +40,8 @@ __all__ = [
     "hessian",
     "logits",
     "loss_rows",
+    "lowrank_objective",
+    "metric",
     "moments",
     "objective",
     "optimizer_step",
