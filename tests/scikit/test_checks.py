@@ -1,0 +1,47 @@
+"""scikit-learn's own checks of estimators, all of them, on each solver and loss."""
+
+import warnings
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from numfuse import ConvergenceWarning
+from numfuse.sklearn import HeadClassifier, HeadRegressor, HeadSweepCV
+
+EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
+BATCHES = "batches and their order change when a row is repeated"
+FOLDS = "folds change when a row is repeated"
+ESTIMATORS = [
+    HeadClassifier(),
+    HeadClassifier(loss="softmax"),
+    HeadClassifier(solver="newton"),
+    HeadClassifier(standardize=True),
+    HeadClassifier(solver="sgd"),
+    HeadClassifier(solver="adamw", learning_rate=0.1, epochs=30),
+    HeadRegressor(),
+    HeadRegressor(l2=[1e-4, 1e-2]),
+    HeadRegressor(loss="huber"),
+    HeadRegressor(solver="newton"),
+    HeadRegressor(solver="adamw", learning_rate=0.1, epochs=100),
+    HeadSweepCV(),
+    HeadSweepCV({"l2": [1e-4, 1e-2], "standardize": [False, True]}, cv=3, solver="lbfgs"),
+    HeadSweepCV({"l2": [1e-6, 1e-2]}, cv=3, loss="squared", solver="lbfgs"),
+]
+
+
+def expected(estimator):
+    """The checks that have to fail, and why."""
+    if isinstance(estimator, HeadSweepCV):
+        return {EQUIVALENCE: FOLDS}
+    return {EQUIVALENCE: BATCHES} if estimator.solver in ("sgd", "adamw") else {}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected, xfail_strict=False)
+def test_estimator_passes_check(estimator, check):
+    with warnings.catch_warnings():
+        # Drawn data, of few rows and large numbers, on which solvers need not arrive.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
