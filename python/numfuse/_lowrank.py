@@ -202,6 +202,7 @@ schedule, warmup, clip_norm, early_stopping, validation_fraction, metric, warm_s
         """
         own, settings = self._checked()
         every = _finetune_options.CHECKPOINT_EVERY.checked("checkpoint_every", checkpoint_every)
+        shown_ = _finetune_options.FLAG.checked("progress", progress)
         weight, bias = self._frozen()
         outputs, width = weight.shape
         # The head sees the layer's outputs: as wide as so many columns.
@@ -221,7 +222,7 @@ schedule, warmup, clip_norm, early_stopping, validation_fraction, metric, warm_s
         if checkpoint is not None:
             keeper = Keeper(checkpoint, every, plan, **own, weight=weight, bias=bias)
             keeper.restore(state)
-        with progress_bar("fitting", settings.epochs, shown=progress) as advance:
+        with progress_bar("fitting", settings.epochs, shown=shown_) as advance:
             _lowrank_train.train(
                 task, state, finished=keeper.due if keeper else _nothing, advance=advance
             )
