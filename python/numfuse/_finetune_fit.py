@@ -135,12 +135,11 @@ def fit(plan: Plan, **options: Any) -> list[Fitted]:
     """Train the tasks of a plan with their solver; `options` as `_finetune_train.train`'s."""
     solver = plan.tasks[0].settings.solver
     if solver in BATCHED:
-        from ._finetune_train import train
-
-        return train(plan, **options)
-    from . import _finetune_whole
-
-    return _finetune_whole.fit(plan, **options)
+        from ._finetune_train import train as trained
+    else:
+        from ._finetune_whole import fit as trained
+    fitted: list[Fitted] = trained(plan, **options)
+    return fitted
 
 
 def _known_classes(ask: Ask, classes: object) -> NDArray[Any] | None:
