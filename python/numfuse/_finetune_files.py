@@ -84,6 +84,12 @@ def _plain(value: Any) -> Any:
     return _LEFT_OUT
 
 
+def plain_or_none(value: Any) -> Any:
+    """Return `value` as JSON has it; None for what it cannot hold."""
+    plain = _plain(value)
+    return None if plain is _LEFT_OUT else plain
+
+
 def settings_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return keywords again; what a newer or older numfuse does not know is left out."""
     settings = {name: value for name, value in facts.items() if name in DEFAULTS}

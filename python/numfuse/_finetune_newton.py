@@ -15,7 +15,7 @@ end. All is computed in float64; the products are BLAS's.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -195,7 +195,7 @@ class _Newton:
             )
         weight, bias = from_training(theta[:, :-1], theta[:, -1], self.scaled, DOUBLE)
         if settings.loss == "softmax" and settings.bias:
-            bias = bias - float(bias.mean())
+            bias -= float(bias.mean())
         return Fitted(
             *folded(self.plan, weight, bias, None),
             {name: np.array(values) for name, values in history.items()},
@@ -222,7 +222,7 @@ def _solved(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
         shifted = matrix + shift * size * np.eye(len(matrix))
         try:
             np.linalg.cholesky(shifted)
-            solved: NDArray[np.float64] = np.linalg.solve(shifted, right)
+            solved: NDArray[Any] = np.linalg.solve(shifted, right)
             return solved
         except np.linalg.LinAlgError:
             continue

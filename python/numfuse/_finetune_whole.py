@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._finetune_files import Checkpoint
     from ._finetune_fit import Fitted, Plan, Task
 
-DOUBLE: np.dtype[Any] = np.dtype(np.float64)
+DOUBLE = np.dtype(np.float64)
 
 
 def fit(
