@@ -24,7 +24,7 @@ use super::block::{Memory, Part, Plan, ROWS, Visits, Work, enter, leave};
 use super::optimizer::{self, Step, Tail};
 use super::pack::GROUP;
 use super::problem::{Head, Optimizer, Problem, Sizes};
-use crate::layers::rows::check_shape;
+use crate::layers::rows::{check_rows, check_shape};
 use crate::scratch::Scratch;
 use crate::simd::Real;
 use crate::threads::{self, Turn};
@@ -36,7 +36,7 @@ const WORTH_WAKING: usize = 1_000_000;
 
 /// One step for each `batch` rows in the problem's order, on `parameters` (outputs, in + 1) and
 /// `moments` (0, 1 or 2, outputs, in + 1), in place. `anchor` has the parameters' shape; its last
-/// column is not looked at. `rates` is (heads, steps, 3): lr, step, root for each. `losses` and
+/// column is not looked at. Without it, all heads are pulled towards 0. `rates` is (heads, steps, 3): lr, step, root for each. `losses` and
 /// `weight_sums`, (heads, steps), receive each batch's objective before its step, and its Σw.
 ///
 /// # Errors
@@ -74,18 +74,9 @@ pub fn epoch<T: Real + Default>(
     for (argument, numbers) in [("losses", &*losses), ("weight_sums", &*weight_sums)] {
         check_shape(argument, &[numbers.len()], &[heads * steps], "the batches")?;
     }
-    match &anchor {
-        Some(anchor) => {
-            crate::layers::rows::check_rows("anchor", anchor)?;
-            check_shape("anchor", anchor.shape(), &shape, "the parameters")?;
-        }
-        None if problem.heads.iter().any(|head| head.anchored) => {
-            return Err(Error::Layout {
-                argument: "anchor",
-                problem: "is missing, but a head has one; pass it",
-            });
-        }
-        None => {}
+    if let Some(anchor) = &anchor {
+        check_rows("anchor", anchor)?;
+        check_shape("anchor", anchor.shape(), &shape, "the parameters")?;
     }
     let state = Given {
         parameters,

@@ -65,7 +65,7 @@ pub struct Head {
     pub optimizer: Optimizer,
     /// Largest norm of a gradient.
     pub clip_norm: Option<f64>,
-    /// Whether the anchor counts; else the weight is pulled towards 0.
+    /// Whether the anchor, where there is one, counts; else the weight is pulled towards 0.
     pub anchored: bool,
 }
 
