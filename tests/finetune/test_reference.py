@@ -5,14 +5,15 @@ Bounds are those of `bounds.py`, made from the dtype and from what each step sum
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from numfuse import _finetune_engine as functions
 from numfuse._finetune_work import Work
+from numfuse.reference import finetune as reference
 
 from . import bounds
-from .cases import bfloat16, cases, head
+from .cases import Case, bfloat16, cases, head
 
 
 def within(got, truth, bound, name):
@@ -23,7 +24,6 @@ def within(got, truth, bound, name):
     assert np.isfinite(got).all(), name
 
 
-@settings(max_examples=60)
 @given(case=cases())
 def test_an_epoch_of_any_heads_is_right(engine, case):
     with np.errstate(all="raise", under="ignore"):
@@ -39,7 +39,56 @@ def test_an_epoch_of_any_heads_is_right(engine, case):
             assert not got.parameters[outputs, -1].any()
 
 
-@settings(max_examples=40)
+LARGE = [  # outputs of each head, features, rows, batch: beyond every block and tile of the kernels
+    ((1000,), 300, 150, 100),
+    ((121, 119, 1), 200, 140, 140),
+    ((10,) * 16, 130, 260, 256),
+    ((10,), 1100, 300, 256),
+    ((2,), 768, 2100, 1050),
+]
+
+
+def large(outputs, width, n, batch, optimizer):
+    rng = np.random.default_rng(width)
+    x = (rng.standard_normal((n, width)) / np.sqrt(width)).astype("f4")
+    theta = rng.standard_normal((sum(outputs), width + 1)).astype("f4")
+    heads = tuple(
+        head(
+            outputs=each,
+            loss="sigmoid" if each == 1 else "softmax",
+            labels=i,
+            l2=1e-3,
+            optimizer=optimizer,
+            momentum=0.9,
+            clip_norm=1.0,
+        )
+        for i, each in enumerate(outputs)
+    )
+    labels = tuple(rng.integers(0, max(each, 2), n) for each in outputs)
+    rows = rng.permutation(n)
+    moments = np.full((2 if optimizer == "adamw" else 1, *theta.shape), 0.1, "f4")
+    steps = -(-n // batch)
+    rates = np.stack([reference.rates(one, np.full(steps, 0.05), 3) for one in heads])
+    work = Work(x, None, None, None, rows, heads, labels, (), ())
+    return Case(work, batch, theta, moments, None, rates)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("sizes", LARGE, ids=str)
+def test_many_outputs_features_and_rows_are_right(engine, sizes, optimizer):
+    case = large(*sizes, optimizer)
+    truth, bound = bounds.of_epoch(case)
+    got = case.trained()
+    for name, each, true, allowed in zip(got._fields, got, truth, bound, strict=True):
+        within(each, true, allowed, name)
+    (losses, sums, gradient), loss_bound, gradient_bound = bounds.of_evaluate(case)
+    got_losses, got_sums, got_gradient = case.evaluated()
+    within(got_losses, losses, loss_bound, "losses")
+    within(got_gradient, gradient, gradient_bound, "gradient")
+    np.testing.assert_array_equal(got_sums, sums)
+    within(case.predicted(), *bounds.of_logits(case), "logits")
+
+
 @given(case=cases(optimizers=["none"]))
 def test_sums_over_all_rows_are_right(engine, case):
     losses, sums, gradient = case.evaluated()
@@ -49,7 +98,6 @@ def test_sums_over_all_rows_are_right(engine, case):
     np.testing.assert_allclose(sums, true_sums, rtol=len(case.rows) * 2.0**-53 * 4)
 
 
-@settings(max_examples=40)
 @given(case=cases())
 def test_logits_of_any_rows_are_right(engine, case):
     truth, bound = bounds.of_logits(case)
@@ -88,7 +136,6 @@ def columns(draw):
     return features, half, rows, weights, wide.astype(np.longdouble)
 
 
-@settings(max_examples=40)
 @given(drawn=columns())
 def test_mean_and_deviation_of_features_are_right(engine, drawn):
     """Sums of n terms, of which each is off by the mean's own error: (n + 16)·u of the numbers' size."""
