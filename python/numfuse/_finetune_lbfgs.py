@@ -133,6 +133,7 @@ def minimise(
     """
     x, memory, stalled = start, Steps(), 0
     loss, gradient, largest = yield x
+    least = largest
     while largest > tolerance and len(accepted) < max_iter and stalled < STALLS:
         found = yield from _searched(x, loss, gradient, memory, rounding)
         if found is None and memory.pairs:
@@ -142,7 +143,8 @@ def minimise(
             break
         length, point, (new_loss, new_gradient, largest) = found
         memory.add(point - x, new_gradient - gradient)
-        stalled = 0 if new_loss < loss else stalled + 1
+        stalled = 0 if new_loss < loss or largest < least else stalled + 1
+        least = min(least, largest)
         x, loss, gradient = point, new_loss, new_gradient
         accepted.append(Accepted(x, loss, length))
     return Outcome(x, largest <= tolerance, largest)
