@@ -15,7 +15,7 @@ from ._finetune_fit import Ask, Fitted, prepare
 from ._lowrank_checkpoint import Keeper
 from ._lowrank_files import ADAPTER, HEAD
 from ._lowrank_layer import Layer, Parameters
-from ._lowrank_options import BIAS, DEFAULTS, OWN, SHARED, WEIGHT, numbers
+from ._lowrank_options import BIAS, DEFAULTS, OWN, SHARED, WEIGHT, cast, numbers
 from ._options import shown
 from ._progress import progress_bar
 from .reference.finetune import stream
@@ -664,8 +664,8 @@ def _layer(
 ) -> Layer:
     """Return the frozen layer in the dtype that is computed in."""
     return Layer(
-        weight.astype(dtype),
-        None if bias is None else bias.astype(dtype),
+        cast("weight", weight, WEIGHT, dtype),
+        None if bias is None else cast("bias", bias, BIAS, dtype),
         _scaling(own) if scaling is None else scaling,
         own["activation"],
     )

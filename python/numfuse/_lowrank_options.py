@@ -84,3 +84,12 @@ def numbers(name: str, value: object, rule: Rule) -> NDArray[np.float64]:
         index = np.argwhere(~finite)[0].tolist()
         raise rule.refused(name, f"has {wide[tuple(index)]} at {index}")
     return wide
+
+
+def cast(name: str, value: NDArray[np.float64], rule: Rule, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Round `numbers` to the dtype that is computed in."""
+    with np.errstate(over="ignore"):
+        rounded = value.astype(dtype)
+    if not np.isfinite(rounded).all():
+        raise rule.refused(name, f"has values that are infinite in {dtype}")
+    return rounded

@@ -19,12 +19,15 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import _finetune_options
 from ._errors import ConvergenceWarning
 from ._finetune import LinearHead
+from ._options import integer, shown
 
 PUBLIC = "numfuse.sklearn"
 # What stays as it is; other dtypes become the first.
 DTYPES = (np.float64, np.float32, np.float16)
 FLOATS = [*DTYPES]
 PARTIAL = ("sgd", "adamw")
+CLASSIFICATION = ("auto", "softmax", "sigmoid")
+REGRESSION = ("squared", "huber")
 # Most rows times parameters squared for which Newton's method follows: milliseconds.
 POLISHED = 3e7
 EPSILON = float(np.finfo(np.float64).eps)
@@ -89,13 +92,29 @@ class Fitted:
         return head
 
 
+def check_loss(estimator: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse a loss that other estimators have."""
+    if not isinstance(estimator.loss, str) or estimator.loss not in allowed:
+        words = ", ".join(f'"{loss}"' for loss in allowed[:-1])
+        raise ValueError(
+            f"loss is {shown(estimator.loss)}, but {type(estimator).__name__} takes {words} or "
+            f'"{allowed[-1]}".'
+        )
+
+
 def seed(random_state: Any) -> int:
     """LinearHead's `seed`: None is 0, so that fits repeat."""
     if random_state is None:
         return 0
     if isinstance(random_state, np.random.RandomState) or random_state is np.random:
         return int(check_random_state(random_state).randint(2**31))
-    return int(random_state)
+    try:
+        return integer(random_state)
+    except TypeError:
+        raise TypeError(
+            f"random_state is {shown(random_state)}, but has to be an integer >= 0, a RandomState "
+            "or None; None is 0."
+        ) from None
 
 
 def weights(X: NDArray[Any], sample_weight: ArrayLike | None) -> Any:
@@ -353,6 +372,7 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
 
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any], bool]:
         """Return features and targets, and whether these are an indicator matrix."""
+        check_loss(self, CLASSIFICATION)
         X, y = validate_data(
             self, X, y, reset=reset, accept_sparse=False, dtype=FLOATS, multi_output=True
         )
@@ -521,6 +541,7 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         return self._fit(X, y, sample_weight, partial=True)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool) -> Self:
+        check_loss(self, REGRESSION)
         on = partial and self.__dict__.get("head_") is not None
         X, y = validate_data(
             self, X, y, reset=not on, accept_sparse=False, dtype=FLOATS, multi_output=True,

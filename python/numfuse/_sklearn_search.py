@@ -4,7 +4,6 @@ GridSearchCV fits settings one by one; here a fold's heads are one wide product.
 are those of a `HeadClassifier` or `HeadRegressor` around it, so that any scorer can judge it.
 """
 
-from itertools import product
 from time import perf_counter
 from typing import Any, Self
 
@@ -20,13 +19,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._finetune import LinearHead
+from ._finetune_grid import grid_of
 from ._finetune_sweep import HeadSweep
 from ._sklearn_head import (
     FLOATS,
     PUBLIC,
+    REGRESSION,
     HeadClassifier,
     HeadEstimator,
     HeadRegressor,
+    check_loss,
     classes_of,
     classification_loss,
     few_steps,
@@ -37,16 +39,24 @@ from ._sklearn_head import (
 )
 
 USUAL = {"l2": [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
-REGRESSION = ("squared", "huber")
 
 
 def candidates(grid: Any) -> list[dict[str, Any]]:
     """Return one dict of settings for each head: all combinations, the last keyword fastest."""
     if grid is None:
         grid = USUAL
+    known: Any = grid
     if isinstance(grid, dict):
-        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    return [dict(each) for each in grid]
+        known = _renamed(grid, "random_state", "seed")
+    elif isinstance(grid, list | tuple):
+        known = [_renamed(each, "random_state", "seed") for each in grid]
+    return [_renamed(each, "seed", "random_state") for each in grid_of(known, {})]
+
+
+def _renamed(settings: Any, name: str, other: str) -> Any:
+    if not isinstance(settings, dict):
+        return settings
+    return {other if key == name else key: value for key, value in settings.items()}
 
 
 def columns_of(X: Any, columns: slice) -> Any:
@@ -176,6 +186,7 @@ warm_start
         ValueError
             If there is only one class, or a setting is not allowed.
         """
+        check_loss(self, ("auto", "softmax", "sigmoid", *REGRESSION))
         X, targets, classes, several = self._checked(X, y)
         weight = weights(X, sample_weight)
         params = candidates(self.grid)

@@ -528,6 +528,12 @@ def test_bad_values_are_refused_by_name(name):
             made.fit(x, y)
 
 
+def test_weight_beyond_single_precision_is_refused():
+    x, y = data(dtype=np.float32)
+    with pytest.raises(ValueError, match="weight has values that are infinite in float32"):
+        LowRankAdapter(np.full((8, 6), 1e99)).fit(x, y)
+
+
 def test_features_to_predict_are_checked():
     x, y = data()
     fitted = adapter().fit(x, y)

@@ -170,6 +170,17 @@ def test_setting_that_is_not_allowed_is_named():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="l2 is -1, but has to be"):
         HeadClassifier(l2=-1).fit(X, y)
+    with pytest.raises(
+        ValueError,
+        match='loss is \'squared\', but HeadClassifier takes "auto", "softmax" or "sigmoid"',
+    ):
+        HeadClassifier(loss="squared").fit(X, y)
+    with pytest.raises(
+        ValueError, match='loss is \'softmax\', but HeadRegressor takes "squared" or "huber"'
+    ):
+        HeadRegressor(loss="softmax").fit(X, y)
+    with pytest.raises(TypeError, match="random_state is 'a', but has to be"):
+        HeadClassifier(random_state="a").fit(X, y)
     with pytest.raises(ValueError, match="y has shape"):
         HeadClassifier().fit(X, np.column_stack([y, y]))
 

@@ -195,3 +195,11 @@ def test_grid_that_is_not_allowed_is_named():
         HeadSweepCV({"solver": ["sgd", "lbfgs"]}).fit(X, y)
     with pytest.raises(TypeError, match="l3"):
         HeadSweepCV({"l3": [1.0]}).fit(X, y)
+    with pytest.raises(TypeError, match="'l2'"):
+        HeadSweepCV({"l2": 1.0}).fit(X, y)
+    with pytest.raises(ValueError, match="grid is empty"):
+        HeadSweepCV({}).fit(X, y)
+    with pytest.raises(TypeError, match="grid has 3 at 0"):
+        HeadSweepCV([3]).fit(X, y)
+    with pytest.raises(ValueError, match="loss is 'hinge', but HeadSweepCV takes"):
+        HeadSweepCV(loss="hinge").fit(X, y)
