@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _cli_tune_files as files
 from . import _config
+from ._files import replacing
 from ._finetune import LinearHead
 from ._finetune_metrics import METRICS, resolved
 from ._finetune_targets import describe
@@ -240,16 +241,22 @@ class Job:
     def draw(self, folder: Path) -> None:
         """Write the pictures."""
         plot = import_plot()
-        drawn = {"curves.png": plot.learning_curves(self.head.history_)}
+        from matplotlib.figure import Figure
+
+        def axes() -> Any:
+            return Figure(layout="constrained").subplots()
+
+        drawn = {"curves.png": plot.learning_curves(self.head.history_, ax=axes())}
         if self.sweep is not None:
             x, y = [*self._settings()[1], None][:2]
-            drawn["sweep.png"] = plot.sweep(self.sweep.results_, x, y)
+            drawn["sweep.png"] = plot.sweep(self.sweep.results_, x, y, ax=axes())
         if len(self.split.test) and self.targets.ndim == 1 and self.classes is not None:
             drawn["confusion.png"] = plot.confusion(
-                self.test[1], self.head.predict(self.test[0]), classes=self.classes
+                self.test[1], self.head.predict(self.test[0]), classes=self.classes, ax=axes()
             )
-        for name, axes in drawn.items():
-            axes.figure.savefig(folder / name)
+        for name, each in drawn.items():
+            with replacing(folder / name) as file:
+                each.figure.savefig(file, format="png")
 
     def _judged(self) -> float | None:
         """Return the metric by which the head was chosen."""
