@@ -308,6 +308,12 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         ------
         ValueError
             If there is only one class, or a setting is not allowed.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadClassifier
+        >>> HeadClassifier(l2=1.0).fit([[-1.0], [1.0]], ["no", "yes"]).classes_.tolist()
+        ['no', 'yes']
         """
         X, targets, several = self._checked(X, y, reset=True)
         classes = None if several else classes_of(targets)
@@ -341,6 +347,19 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         -------
         HeadClassifier
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If `classes` is absent at the first call, or another later.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadClassifier
+        >>> classifier = HeadClassifier(solver="sgd")
+        >>> classifier = classifier.partial_fit([[-1.0]], ["no"], classes=["no", "yes"])
+        >>> classifier.partial_fit([[1.0]], ["yes"]).predict([[2.0]]).tolist()
+        ['yes']
         """
         first = self.__dict__.get("head_") is None
         X, targets, several = self._checked(X, y, reset=first)
@@ -379,17 +398,85 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         return X, *labels(y)
 
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
-        """Return logits: (n,) for two labels, that of ``classes_[1]``; else (n, classes)."""
+        """Return logits: how much speaks for each label.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, classes)
+            For two labels that of ``classes_[1]``.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If `fit` was not called, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadClassifier
+        >>> classifier = HeadClassifier().fit([[-1.0], [1.0]], ["no", "yes"])
+        >>> (classifier.decision_function([[-0.5], [0.5]]) > 0).tolist()
+        [False, True]
+        """
         X = self._features(X)
         return self._two_as_one(self.head_.decision_function(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return a label for each row, or 0 and 1 for each class of an indicator matrix."""
+        """Return a label for each row, or 0 and 1 for each class of an indicator matrix.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, classes)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If `fit` was not called, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadClassifier
+        >>> classifier = HeadClassifier().fit([[-1.0], [1.0]], ["no", "yes"])
+        >>> classifier.predict([[0.5]]).tolist()
+        ['yes']
+        """
         X = self._features(X)
         return self.head_.predict(X)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return probabilities (n, classes)."""
+        """Return probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n, classes)
+            Columns in `classes_`' order.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If `fit` was not called, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadClassifier
+        >>> classifier = HeadClassifier().fit([[-1.0], [1.0]], ["no", "yes"])
+        >>> classifier.predict_proba([[0.0]]).round(6).tolist()
+        [[0.5, 0.5]]
+        """
         X = self._features(X)
         return self.head_.predict_proba(X)
 
@@ -519,6 +606,13 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         ------
         ValueError
             If a setting is not allowed.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadRegressor
+        >>> regressor = HeadRegressor(l2=[1e-6, 1.0]).fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+        >>> regressor.head_.l2_
+        1e-06
         """
         return self._fit(X, y, sample_weight, partial=False)
 
@@ -537,6 +631,18 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         -------
         HeadRegressor
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If a setting is not allowed, or `X` has other columns than before.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadRegressor
+        >>> regressor = HeadRegressor(solver="sgd")
+        >>> regressor.partial_fit([[1.0]], [3.0]).partial_fit([[2.0]], [5.0]).n_iter_
+        2
         """
         return self._fit(X, y, sample_weight, partial=True)
 
@@ -560,7 +666,30 @@ schedule, warmup, clip_norm, max_iter, tolerance, early_stopping, validation_fra
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return numbers, (n,) or (n, out) as `y` had them."""
+        """Return the numbers that the features speak for.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, out)
+            As `y` of `fit`.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If `fit` was not called, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadRegressor
+        >>> regressor = HeadRegressor(l2=0.0).fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> regressor.predict([[2.0]]).round(6).tolist()
+        [5.0]
+        """
         X = self._features(X)
         return self.head_.predict(X)
 

@@ -185,6 +185,14 @@ warm_start
         ------
         ValueError
             If there is only one class, or a setting is not allowed.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadSweepCV
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+        >>> search = HeadSweepCV({"l2": [0.1, 1.0]}, cv=2, solver="lbfgs").fit(X, y)
+        >>> search.cv_results_["mean_test_score"].tolist()
+        [1.0, 1.0]
         """
         check_loss(self, ("auto", "softmax", "sigmoid", *REGRESSION))
         X, targets, classes, several = self._checked(X, y)
@@ -320,24 +328,120 @@ warm_start
         self.best_score_ = float(mean[self.best_index_])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict as `best_estimator_` does."""
+        """Predict as `best_estimator_` does.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, out)
+
+        Raises
+        ------
+        AttributeError, NotFittedError, ValueError
+            If there is no such estimator, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadSweepCV
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+        >>> search = HeadSweepCV({"l2": [0.1, 1.0]}, cv=2, solver="lbfgs").fit(X, y)
+        >>> search.predict([[3.0]]).tolist()
+        ['yes']
+        """
         X = self._features(X)
         return np.asarray(self._best().predict(X))
 
     @available_if(_classifies)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return probabilities as `best_estimator_` does."""
+        """Return probabilities as `best_estimator_` does; a classifier's alone.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n, classes)
+
+        Raises
+        ------
+        AttributeError, NotFittedError, ValueError
+            If there is no such estimator, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadSweepCV
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+        >>> search = HeadSweepCV({"l2": [0.1, 1.0]}, cv=2, solver="lbfgs").fit(X, y)
+        >>> search.predict_proba([[0.0]]).round(6).tolist()
+        [[0.5, 0.5]]
+        """
         X = self._features(X)
         return np.asarray(self._best().predict_proba(X))
 
     @available_if(_classifies)  # type: ignore[untyped-decorator]
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
-        """Return logits as `best_estimator_` does."""
+        """Return logits as `best_estimator_` does; a classifier's alone.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, classes)
+
+        Raises
+        ------
+        AttributeError, NotFittedError, ValueError
+            If there is no such estimator, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadSweepCV
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+        >>> search = HeadSweepCV({"l2": [0.1, 1.0]}, cv=2, solver="lbfgs").fit(X, y)
+        >>> (search.decision_function([[-0.5], [0.5]]) > 0).tolist()
+        [False, True]
+        """
         X = self._features(X)
         return np.asarray(self._best().decision_function(X))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Judge `best_estimator_` by `scoring`; weights count for the default alone."""
+        """Judge `best_estimator_` by `scoring`.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in)
+            Columns as in `fit`.
+        y : array_like, shape (n,) or (n, out)
+            As in `fit`.
+        sample_weight : array_like, shape (n,), optional
+            Weights ≥ 0 of the rows; they count where `scoring` is None.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        AttributeError, NotFittedError, ValueError
+            If there is no such estimator, or `X` has other columns or values that are not finite.
+
+        Examples
+        --------
+        >>> from numfuse.sklearn import HeadSweepCV
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+        >>> search = HeadSweepCV({"l2": [0.1, 1.0]}, cv=2, solver="lbfgs").fit(X, y)
+        >>> search.score([[3.0], [-3.0]], ["yes", "yes"])
+        0.5
+        """
         X = self._features(X)
         return self._score(self._best(), X, y, sample_weight)
 
