@@ -296,21 +296,22 @@ class Checkpoint:
 def fingerprint(plan: Plan, options: Mapping[str, Any]) -> dict[str, str]:
     """Return a digest of each part of a fit that has to be the same for going on."""
     tasks, data = plan.tasks, plan.data
-    parts: dict[str, Any] = dict(options)
+    parts: dict[str, Any] = {"dtype": str(data.dtype), "features' width": data.width}
+    if data.single is not None:
+        parts["features' rows"] = len(data.single.array)
+        parts["features' kind"] = data.single.half
+    parts["classes"] = [task.kind.classes for task in tasks]
+    parts["outputs"] = [task.kind.outputs for task in tasks]
+    parts |= options
     for name in tasks[0].settings._fields:
         parts[name] = [getattr(task.settings, name) for task in tasks]
     parts["columns"] = [
         None if task.columns is None else [task.columns.start, task.columns.stop] for task in tasks
     ]
     parts["targets' names"] = [task.aim[0] for task in tasks]
-    parts["classes"] = [task.kind.classes for task in tasks]
-    parts["outputs"] = [task.kind.outputs for task in tasks]
     parts["start"] = [[task.weight, task.bias] for task in tasks]
-    parts["dtype"] = str(data.dtype)
-    parts["features' width"] = data.width
     if data.single is not None:
         rows, batch = data.single.array, tasks[0].settings.batch_size
-        parts["features' rows"], parts["features' kind"] = len(rows), data.single.half
         parts["features"] = [_ends(rows, batch)]
         weights = data.raw_weights
         parts["sample_weight"] = None if weights is None else _ends(np.asarray(weights), batch)

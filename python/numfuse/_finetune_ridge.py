@@ -3,7 +3,7 @@ r"""Squared loss in closed form, with the exact error of leaving each row out, o
 Rows x with weights w; x̃ and ỹ are centred by their weighted means where there is a bias, and
 ỹ = y − anchor·x. With A = Σ w x̃ x̃ᵀ = Q Λ Qᵀ, R = Qᵀ Σ w x̃ ỹᵀ, α = l2·Σw:
 
-    W = anchor + (Q (Λ + α)⁻¹ R)ᵀ
+    W = anchor + (Q (Λ + α)⁻¹ R)ᵀ,  b = mean ỹ − (W − anchor)·mean x
     hᵢ = wᵢ·([bias]/Σw + Σⱼ (x̃ᵢ Q)ⱼ²/(λⱼ + α))         leverage
     ŷ₋ᵢ = yᵢ − (yᵢ − ŷᵢ)/(1 − hᵢ)                         without row i, the penalty as it is
 
@@ -83,7 +83,7 @@ def _solve(plan: Plan, task: Task) -> Fitted:
     for start, _, _, predictions in _left_out(plan, task, scaled, anchor, system, chosen):
         kept[start : start + len(predictions)] = predictions[:, 0]
     weight = anchor + (system.vectors @ (chosen * system.right)).T
-    bias = system.y_mean - weight @ system.x_mean
+    bias = system.y_mean - (weight - anchor) @ system.x_mean
     if not settings.bias:
         bias = np.zeros_like(bias)
     final = folded(plan, weight, bias, scaled)

@@ -305,6 +305,7 @@ def train(
     done = 0
     if checkpoint is not None:
         done = checkpoint.restore(runs, groups)
+        groups = [group for group in groups if group.runs]
     with progress_bar("fitting", epochs, shown=progress) as advance:
         advance(done)
         for epoch in range(done, epochs):

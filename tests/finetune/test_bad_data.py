@@ -101,7 +101,9 @@ def test_features_that_cannot_be_read_are_explained(mistake):
 def test_another_width_is_explained():
     head = LinearHead().fit(X, Y)
     for call in (head.predict, head.predict_proba, head.decision_function):
-        with pytest.raises(ValueError, match="features has 3 columns, but this head was fitted with 4"):
+        with pytest.raises(
+            ValueError, match="features has 3 columns, but this head was fitted with 4"
+        ):
             call(X[:, :3])
     with pytest.raises(ValueError, match="validation's features has 3 columns, but features has 4"):
         LinearHead().fit(X, Y, validation=(X[:, :3], Y))
@@ -165,12 +167,17 @@ def test_a_fit_that_diverges_warns_and_ends(dtype):
     x, y = numbered(dtype=dtype)
     far = float(np.sqrt(np.finfo(dtype).max))
     head = LinearHead(loss="squared", solver="sgd", learning_rate=far, epochs=3)
-    with pytest.warns(numfuse.ConvergenceWarning, match=r"the loss is not finite from epoch \d on; lower learning_rate="):
+    with pytest.warns(
+        numfuse.ConvergenceWarning,
+        match=r"the loss is not finite from epoch \d on; lower learning_rate=",
+    ):
         head.fit(x, y, validation=(x, y))
     assert head.n_iter_ == 3
     assert not head.converged_
     assert np.isnan(head.history_["validation_metric"][-1])
-    sweep = numfuse.HeadSweep({"learning_rate": [far, 1e-3]}, loss="squared", solver="sgd", epochs=3)
+    sweep = numfuse.HeadSweep(
+        {"learning_rate": [far, 1e-3]}, loss="squared", solver="sgd", epochs=3
+    )
     with pytest.warns(numfuse.ConvergenceWarning, match="^head 0: "):
         sweep.fit(x, y, validation=(x, y))
     assert sweep.best_index_ == 1
@@ -179,7 +186,10 @@ def test_a_fit_that_diverges_warns_and_ends(dtype):
 
 def test_a_solver_that_stops_early_says_so():
     for solver, settings in (("lbfgs", {}), ("newton", {})):
-        with pytest.warns(numfuse.ConvergenceWarning, match=f"{solver} stopped after 2 iterations with a gradient of"):
+        with pytest.warns(
+            numfuse.ConvergenceWarning,
+            match=f"{solver} stopped after 2 iterations with a gradient of",
+        ):
             head = LinearHead(solver=solver, max_iter=2, **settings).fit(X, Y)
         assert not head.converged_
         assert head.n_iter_ == 2

@@ -41,7 +41,12 @@ KILLED = """
     head = HeadSweep(GRID, **SWEEP) if kind == "sweep" else LinearHead(**FITS[kind])
     head.fit(x, y, validation=validation, checkpoint=path)
 """
-GRID = {"l2": [0.0, 0.1], "learning_rate": [1e-3, 0.1, 2.0], "early_stopping": [None, 1], "columns": [(0, 6), (1, 4)]}
+GRID = {
+    "l2": [0.0, 0.1],
+    "learning_rate": [1e-3, 0.1, 2.0],
+    "early_stopping": [None, 1],
+    "columns": [(0, 6), (1, 4)],
+}
 SWEEP = {"solver": "sgd", "epochs": 9, "batch_size": 32, "halving": 2, "halving_epochs": 3}
 
 
@@ -121,7 +126,9 @@ def test_an_interrupt_leaves_a_whole_checkpoint(tmp_path):
     assert not hasattr(head, "weight_")
     head.fit(X, Y, validation=VALIDATION, checkpoint=path)
     assert len(epochs) == 5 + 4  # the fifth epoch, which was not finished, and three more
-    np.testing.assert_array_equal(head.weight_, LinearHead(solver="sgd", epochs=8).fit(X, Y).weight_)
+    np.testing.assert_array_equal(
+        head.weight_, LinearHead(solver="sgd", epochs=8).fit(X, Y).weight_
+    )
 
 
 def test_it_is_written_as_often_as_asked(tmp_path, monkeypatch):

@@ -56,12 +56,24 @@ def test_without_early_stopping_the_last_weights_stay_and_the_best_epoch_is_told
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.1, 12), (0.25, 30), (1e-6, 1), (0.999, 119)])
 def test_rows_held_out_are_drawn_by_the_seed(fraction, count):
-    settings = {"solver": "sgd", "early_stopping": 3, "validation_fraction": fraction, "shuffle": False, "seed": 7, "epochs": 4}
+    settings = {
+        "solver": "sgd",
+        "early_stopping": 3,
+        "validation_fraction": fraction,
+        "shuffle": False,
+        "seed": 7,
+        "epochs": 4,
+    }
     head = LinearHead(**settings).fit(X, Y, classes=[0, 1, 2])
     order = random.permutation(7, reference.stream(2), 120)
     held, rest = np.sort(order[:count]), np.sort(order[count:])
     settings.pop("validation_fraction")
-    same(head, LinearHead(**settings).fit(X[rest], Y[rest], validation=(X[held], Y[held]), classes=[0, 1, 2]))
+    same(
+        head,
+        LinearHead(**settings).fit(
+            X[rest], Y[rest], validation=(X[held], Y[held]), classes=[0, 1, 2]
+        ),
+    )
 
 
 def test_shuffling_permutes_the_rows_that_train():
@@ -74,7 +86,13 @@ def test_shuffling_permutes_the_rows_that_train():
 
 def test_weights_standardisation_and_balance_are_those_of_the_rows_that_train():
     weights = np.random.default_rng(0).uniform(0, 2, 120)
-    settings = {"solver": "adamw", "early_stopping": 3, "standardize": True, "class_weight": "balanced", "epochs": 4}
+    settings = {
+        "solver": "adamw",
+        "early_stopping": 3,
+        "standardize": True,
+        "class_weight": "balanced",
+        "epochs": 4,
+    }
     head = LinearHead(**settings).fit(X, Y, sample_weight=weights)
     order = random.permutation(0, reference.stream(2), 120)
     held, rest = np.sort(order[:12]), np.sort(order[12:])
@@ -98,7 +116,9 @@ def test_a_function_is_a_metric_and_sees_targets_as_given():
     targets, logits = seen[0]
     assert set(targets) <= set(names)
     assert logits.shape == (12, 3)
-    head = LinearHead(solver="sgd", metric=worst, epochs=2).fit(X, names[Y], validation=(X[:5], names[Y[:5]].tolist()))
+    head = LinearHead(solver="sgd", metric=worst, epochs=2).fit(
+        X, names[Y], validation=(X[:5], names[Y[:5]].tolist())
+    )
     assert seen[-1][0].tolist() == names[Y[:5]].tolist()
 
 
@@ -106,10 +126,14 @@ def test_a_metric_that_is_never_a_number_leaves_the_last_weights():
     def unknown(targets, logits):
         return float("nan")
 
-    head = LinearHead(solver="sgd", metric=unknown, early_stopping=3, epochs=9).fit(X, Y, validation=VALIDATION)
+    head = LinearHead(solver="sgd", metric=unknown, early_stopping=3, epochs=9).fit(
+        X, Y, validation=VALIDATION
+    )
     assert head.n_iter_ == 3
     assert head.best_epoch_ == 2
-    np.testing.assert_array_equal(head.weight_, LinearHead(solver="sgd", epochs=3).fit(X, Y).weight_)
+    np.testing.assert_array_equal(
+        head.weight_, LinearHead(solver="sgd", epochs=3).fit(X, Y).weight_
+    )
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
@@ -124,13 +148,23 @@ def test_other_solvers_look_at_validation_data_once_an_iteration(solver):
 
 def test_ridge_looks_once():
     x, y = numbered()
-    head = LinearHead(loss="squared", solver="ridge").fit(x[:100], y[:100], validation=(x[100:], y[100:]))
-    assert head.history_["validation_metric"].tolist() == [pytest.approx(head.score(x[100:], y[100:]))]
+    head = LinearHead(loss="squared", solver="ridge").fit(
+        x[:100], y[:100], validation=(x[100:], y[100:])
+    )
+    assert head.history_["validation_metric"].tolist() == [
+        pytest.approx(head.score(x[100:], y[100:]))
+    ]
     assert len(head.history_["loss"]) == 1
 
 
 def test_validation_loss_knows_no_penalty_smoothing_or_class_weight():
-    settings = {"solver": "adamw", "epochs": 1, "l2": 3.0, "label_smoothing": 0.3, "class_weight": {0: 5.0}}
+    settings = {
+        "solver": "adamw",
+        "epochs": 1,
+        "l2": 3.0,
+        "label_smoothing": 0.3,
+        "class_weight": {0: 5.0},
+    }
     head = LinearHead(**settings).fit(X, Y, validation=VALIDATION)
     z = head.decision_function(VALIDATION[0])
     ell, _ = reference.loss_rows("softmax", z, VALIDATION[1])

@@ -15,7 +15,12 @@ RATES = [1e-5, 1e-4, 1e-3, 1e-2, 0.1]
 
 def swept(**options):
     return HeadSweep(
-        {"learning_rate": RATES}, metric="loss", schedule="cosine", epochs=8, batch_size=50, **options
+        {"learning_rate": RATES},
+        metric="loss",
+        schedule="cosine",
+        epochs=8,
+        batch_size=50,
+        **options,
     ).fit(X, Y, validation=VALIDATION)
 
 
@@ -52,11 +57,20 @@ def test_of_equal_heads_the_first_go_on():
 @kernels
 def test_early_stopping_and_halving_go_together():
     sweep = HeadSweep(
-        {"learning_rate": [1e-3, 3.0, 0.1, 1e-2]}, halving=2, halving_epochs=5, early_stopping=1, epochs=10
+        {"learning_rate": [1e-3, 3.0, 0.1, 1e-2]},
+        halving=2,
+        halving_epochs=5,
+        early_stopping=1,
+        epochs=10,
     ).fit(X, Y, validation=VALIDATION)
     for rate, head in zip([1e-3, 3.0, 0.1, 1e-2], sweep.heads_, strict=True):
         if head.n_iter_ < 5:
-            same(head, LinearHead(solver="adamw", learning_rate=rate, early_stopping=1).fit(X, Y, validation=VALIDATION))
+            same(
+                head,
+                LinearHead(solver="adamw", learning_rate=rate, early_stopping=1).fit(
+                    X, Y, validation=VALIDATION
+                ),
+            )
 
 
 @pytest.mark.parametrize("option", ["halving", "halving_epochs"])

@@ -279,7 +279,9 @@ def test_sample_weights_of_a_block_are_its_own():
     weights = np.random.default_rng(1).uniform(0, 2, len(X))
     blocks = [(X[:64], Y[:64], weights[:64]), (X[64:], Y[64:], weights[64:])]
     settings = {"solver": "sgd", "shuffle": False, "batch_size": 32}
-    same(LinearHead(**settings).fit(blocks), LinearHead(**settings).fit(X, Y, sample_weight=weights))
+    same(
+        LinearHead(**settings).fit(blocks), LinearHead(**settings).fit(X, Y, sample_weight=weights)
+    )
 
 
 def test_a_weight_of_two_is_a_row_twice():
@@ -293,7 +295,13 @@ def test_a_weight_of_two_is_a_row_twice():
 
 def test_a_class_of_weight_zero_does_not_count():
     for solver in ("lbfgs", "newton", "adamw"):
-        settings = {"solver": solver, "shuffle": False, "batch_size": 500, "l2": 0.01, "tolerance": 1e-9}
+        settings = {
+            "solver": solver,
+            "shuffle": False,
+            "batch_size": 500,
+            "l2": 0.01,
+            "tolerance": 1e-9,
+        }
         kept = Y != 2
         weighted = LinearHead(**settings, class_weight={2: 0.0}).fit(X, Y)
         alone = LinearHead(**settings).fit(X[kept], Y[kept], classes=[0, 1, 2])
@@ -331,7 +339,9 @@ def test_keywords_are_kept_as_they_are_and_count_at_the_next_fit():
     assert head.l2 is l2
     head.fit(X, Y)
     head.l2 = 10.0
-    assert np.linalg.norm(head.fit(X, Y).weight_) < np.linalg.norm(LinearHead(l2=0.1).fit(X, Y).weight_)
+    assert np.linalg.norm(head.fit(X, Y).weight_) < np.linalg.norm(
+        LinearHead(l2=0.1).fit(X, Y).weight_
+    )
 
 
 def test_it_pickles_and_copies():
@@ -350,7 +360,9 @@ def test_a_saved_head_comes_back(tmp_path, loss):
     }.get(loss, y)  # fmt: skip
     name = {"several": "sigmoid", "soft": "softmax"}.get(loss, loss)
     for dtype in (np.float32, np.float64):
-        head = LinearHead(loss=name, l2=0.1, betas=(0.5, 0.75), bias=loss != "huber").fit(x.astype(dtype), targets)
+        head = LinearHead(loss=name, l2=0.1, betas=(0.5, 0.75), bias=loss != "huber").fit(
+            x.astype(dtype), targets
+        )
         head.save(tmp_path / "head.safetensors")
         twin = LinearHead.load(tmp_path / "head.safetensors")
         assert repr(twin) == repr(head)

@@ -70,7 +70,9 @@ def test_keywords_that_do_not_go_together_are_explained(mistake):
 
 
 def test_newton_says_how_large_is_too_large():
-    with pytest.raises(ValueError, match=r'out·\(in \+ 1\) <= 8192.*3·\(2731 \+ 1\) is 8196.*"lbfgs"'):
+    with pytest.raises(
+        ValueError, match=r'out·\(in \+ 1\) <= 8192.*3·\(2731 \+ 1\) is 8196.*"lbfgs"'
+    ):
         LinearHead(solver="newton").fit(np.zeros((3, 2731)), [0, 1, 2])
 
 
@@ -84,7 +86,9 @@ def test_what_is_left_at_its_default_is_not_shown():
     assert repr(LinearHead()) == "LinearHead()"
     text = "LinearHead(loss='squared', l2=[0.1, 1.0], betas=(0.5, 0.9), seed=3)"
     assert repr(eval(text)) == text
-    head = LinearHead(anchor=np.zeros((2, 3)), initial=LinearHead(), metric=max, early_stopping=True)
+    head = LinearHead(
+        anchor=np.zeros((2, 3)), initial=LinearHead(), metric=max, early_stopping=True
+    )
     assert repr(head) == (
         "LinearHead(anchor=<float64 array (2, 3)>, initial=<LinearHead>, early_stopping=True, metric=<function max>)"
     )

@@ -206,7 +206,11 @@ def test_histories_are_padded_where_a_head_stopped():
 
 def test_a_saved_sweep_comes_back(tmp_path):
     grid = {"l2": [1e-3, 10.0], "columns": [(0, 9), (2, 5)], "bias": [True, False]}
-    swept = HeadSweep(grid, solver="lbfgs").fit(X, np.array(["a", "b", "c"])[Y], validation=(VALIDATION[0], np.array(["a", "b", "c"])[VALIDATION[1]]))
+    swept = HeadSweep(grid, solver="lbfgs").fit(
+        X,
+        np.array(["a", "b", "c"])[Y],
+        validation=(VALIDATION[0], np.array(["a", "b", "c"])[VALIDATION[1]]),
+    )
     swept.save(tmp_path / "heads.safetensors")
     twin = HeadSweep.load(tmp_path / "heads.safetensors")
     assert twin.best_settings_ == swept.best_settings_

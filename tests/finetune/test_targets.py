@@ -122,5 +122,7 @@ def test_class_weights_by_name_and_by_place_are_the_same():
 
 
 def test_row_weights_are_rounded_once():
-    weights = row_weights(np.array([1 / 3, 2.0]), np.array([1.0, 3.0]), np.array([1, 0]), np.dtype("f4"))
+    weights = row_weights(
+        np.array([1 / 3, 2.0]), np.array([1.0, 3.0]), np.array([1, 0]), np.dtype("f4")
+    )
     np.testing.assert_array_equal(weights, np.array([1 / 3 * 3.0, 2.0], np.float32), strict=True)
