@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::gradient::{self, Block};
+use super::gradient::{self, Ahead, Block};
 use super::logits::{self, OUTPUTS, Panels};
 use super::loss::{self, Goal, Terms};
 use super::pack::{self, CHUNK, GROUP, SLAB, Source, staged, width};
@@ -74,12 +74,12 @@ impl<'a> Visits<'a> {
         }
     }
 
-    /// In pieces of `length`, the last one perhaps shorter.
-    pub(super) fn pieces(self, length: usize) -> impl Iterator<Item = Self> {
-        let count = self.len();
-        (0..count)
+    /// In pieces of `length`, the last one perhaps shorter, each with the piece after it.
+    pub(super) fn pieces(self, length: usize) -> impl Iterator<Item = [Self; 2]> {
+        let end = move |start: usize| self.len().min(start + length);
+        (0..self.len())
             .step_by(length.max(1))
-            .map(move |start| self.part(start..count.min(start + length)))
+            .map(move |start| [start, end(start)].map(|start| self.part(start..end(start))))
     }
 
     /// Rows of slab `slab` into the front of `rows`.
@@ -372,12 +372,13 @@ impl<T: Real + Default> Work<'_, T> {
     }
 
     /// Gradient of the block of `rows` rows, part by part. Where `onto` is given, cut by
-    /// [`Part::cut`], it goes on from what stands there unless `fresh`, and is kept there.
+    /// [`Part::cut`], it goes on from what stands there unless `fresh`, and is kept there. The rows
+    /// `after` are asked for meanwhile.
     pub(super) fn backward<S: Simd>(
         &self,
         simd: S,
         plan: &Plan<'_, '_, T>,
-        rows: usize,
+        [rows, after]: [Visits<'_>; 2],
         onto: Option<(&RowTiles<'_, T>, bool)>,
         finish: &(dyn Fn(&Part, &mut [T]) + Sync),
         context: &Context<'_>,
@@ -387,7 +388,7 @@ impl<T: Real + Default> Work<'_, T> {
             errors: View::contiguous(&self.errors, &[self.slabs, outputs, SLAB])?,
             strips: &self.strips,
             count: plan.strips,
-            rows,
+            rows: rows.len(),
         };
         let per_group = GROUP / plan.wide;
         let parts = Part::count(plan.groups, outputs);
@@ -404,7 +405,14 @@ impl<T: Real + Default> Work<'_, T> {
                     g.copy_from_slice(kept.row(r));
                 }
             }
-            gradient::group(simd, block, strips, part.outputs.clone(), fresh, g);
+            let start = part.group * GROUP;
+            let ahead = (part.outputs.start == 0).then(|| Ahead {
+                source: &plan.source,
+                visits: after,
+                columns: start..start + GROUP,
+            });
+            let outputs = part.outputs.clone();
+            gradient::group(simd, block, strips, outputs, ahead, fresh, g);
             finish(&part, g);
             if let Some(kept) = &mut kept {
                 for (r, g) in g.chunks_exact(GROUP).enumerate() {
@@ -461,11 +469,12 @@ pub(super) fn multiply<S: Simd, T: Real>(
     let groups = groups(features);
     let mut finite = true;
     for start in (0..=features).step_by(CHUNK) {
-        let range = start..(start + CHUNK).min(features + 1);
-        let depth = range.len();
+        let chunk = |start: usize| start..(start + CHUNK).min(features + 1).max(start);
+        let ranges = [chunk(start), chunk(start + CHUNK)];
+        let depth = ranges[0].len();
         let panel = &mut panel[..panels * wide * depth];
         let strips = strips.as_mut().map(|strips| &mut strips[start * SLAB..]);
-        finite &= pack::pack(simd, source, rows, range, stage, panel, strips);
+        finite &= pack::pack(simd, source, rows, ranges, stage, panel, strips);
         let group = start / GROUP;
         let planes = [group, group + 1].map(|group| (group < groups).then(|| theta.plane(group)));
         let packed = &*panel;

@@ -264,7 +264,7 @@ impl<T: Real + Default> Trainer<T> {
         plan: &Plan<'_, '_, T>,
         work: &mut Work<'_, T>,
         state: &mut State<'_, T>,
-        visits: Visits<'_>,
+        [visits, after]: [Visits<'_>; 2],
         step: usize,
         record: &mut Record<'_>,
         context: &Context<'_>,
@@ -285,11 +285,12 @@ impl<T: Real + Default> Trainer<T> {
         }
         self.data.fill(0.0);
         let blocks = visits.len().div_ceil(ROWS);
-        for (index, visits) in visits.pieces(ROWS).enumerate() {
+        for (index, [visits, later]) in visits.pieces(ROWS).enumerate() {
+            let after = if later.len() == 0 { after } else { later };
             work.forward(simd, plan, state.theta, visits, &self.inverse, context)?;
             work.add_losses(plan, visits, &mut self.data);
             let place = [index == 0, index + 1 == blocks];
-            self.back(simd, plan, work, state, visits.len(), place, context)?;
+            self.back(simd, plan, work, state, [visits, after], place, context)?;
         }
         for (index, head) in plan.problem.heads.iter().enumerate() {
             let sum = self.sums[plan.weight_of(index)];
@@ -333,7 +334,7 @@ impl<T: Real + Default> Trainer<T> {
         plan: &Plan<'_, '_, T>,
         work: &Work<'_, T>,
         state: &mut State<'_, T>,
-        rows: usize,
+        rows: [Visits<'_>; 2],
         [fresh, last]: [bool; 2],
         context: &Context<'_>,
     ) -> Result<(), Error> {

@@ -72,7 +72,7 @@ fn run<S: Simd, T: Real + Default>(
     plan.weigh(plan.visits(), &mut weights);
     losses.fill(0.0);
     let mut work = memory.lock();
-    for visits in plan.visits().pieces(ROWS) {
+    for [visits, after] in plan.visits().pieces(ROWS) {
         work.forward(simd, &plan, &theta, visits, &inverse, context)?;
         work.add_losses(&plan, visits, losses);
         let tiles = Part::cut(&mut sums, groups, outputs, GROUP)?;
@@ -84,7 +84,7 @@ fn run<S: Simd, T: Real + Default>(
                 }
             }
         };
-        work.backward(simd, &plan, visits.len(), None, &finish, context)?;
+        work.backward(simd, &plan, [visits, after], None, &finish, context)?;
     }
     let tiles = gradient.split_rows(outputs, outputs)?;
     let mut rows = tiles.take(0);

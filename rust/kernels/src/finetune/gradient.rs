@@ -9,7 +9,8 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::pack::{GROUP, SLAB, width};
+use super::block::Visits;
+use super::pack::{GROUP, SLAB, Source, width};
 use crate::for_tiles;
 use crate::gemm::tile;
 use crate::simd::{Lanes, Real};
@@ -42,6 +43,25 @@ impl<'a, T: Real> Block<'a, T> {
     }
 }
 
+/// Rows that come after the block's, and the group's columns: asked for while the gradient is
+/// multiplied, which waits for memory less than any other phase.
+#[derive(Clone)]
+pub(super) struct Ahead<'p, 'a, T> {
+    pub(super) source: &'p Source<'a, T>,
+    pub(super) visits: Visits<'p>,
+    pub(super) columns: Range<usize>,
+}
+
+impl<T: Real> Ahead<'_, '_, T> {
+    /// Asks for those of `rows` that there are.
+    #[inline(always)]
+    fn fetch(&self, rows: Range<usize>) {
+        for i in rows.start..rows.end.min(self.visits.len()) {
+            self.source.fetch(self.visits.row(i), &self.columns);
+        }
+    }
+}
+
 /// Adds the block's gradient of `strips` of one group and of `outputs` to `g`, [output][GROUP];
 /// where `fresh`, the first chain is stored.
 #[simd]
@@ -51,6 +71,7 @@ pub(super) fn group<S: Simd, T: Real>(
     block: Block<'_, T>,
     strips: Range<usize>,
     outputs: Range<usize>,
+    ahead: Option<Ahead<'_, '_, T>>,
     fresh: bool,
     g: &mut [T],
 ) {
@@ -75,6 +96,11 @@ pub(super) fn group<S: Simd, T: Real>(
                 &[]
             };
             let column = (strip - strips.start) * wide;
+            if let Some(ahead) = &ahead {
+                let rows = (per_chain * SLAB).min(block.rows).div_ceil(strips.len());
+                let start = slab * SLAB + (strip - strips.start) * rows;
+                ahead.fetch(start..start + rows);
+            }
             for_tiles!(N, outputs.len(), |t, M| {
                 let k = outputs.start + t;
                 let acc = tile::rows::<S, Lanes<S, T>, M, N>(simd, first, k, 0, panel);

@@ -18,7 +18,7 @@ use fearless_simd_macros::simd;
 use super::problem::Features;
 use crate::gemm::panel::{self, MOST};
 use crate::layers::rows::{load, store};
-use crate::simd::{Half, Lanes, Real};
+use crate::simd::{Half, Lanes, Real, prefetch};
 use crate::view::Plane;
 
 /// Rows of a slab: the unit of forward work.
@@ -99,6 +99,16 @@ impl<'a, T: Real> Source<'a, T> {
         }
     }
 
+    /// Asks for the features in `range` of `row`.
+    #[inline(always)]
+    pub(super) fn fetch(&self, row: usize, range: &Range<usize>) {
+        let features = range.start.min(self.columns)..range.end.min(self.columns);
+        match self.rows {
+            Rows::Same(plane) => prefetch(&plane.row(row)[features]),
+            Rows::Half(plane, _) => prefetch(&plane.row(row)[features]),
+        }
+    }
+
     /// The features in `range` of `row`, before they are standardised, into the front of `out`.
     #[inline(always)]
     pub(super) fn raw(&self, row: usize, range: Range<usize>, out: &mut [T]) {
@@ -153,22 +163,31 @@ pub(super) const fn staged() -> usize {
     MOST * (CHUNK + 32)
 }
 
+/// How many rows before it is read a row is asked for: their lines, eight each, are as many as a
+/// core can wait for at once, and their work takes as long as memory.
+const AHEAD: usize = 8;
+
 /// One chunk of one slab: columns `range` of `rows` into `panel`, whose depth is the range's
 /// length, and, where given, into the `strips` of these columns. Lanes of the last panel without a
-/// row hold 0. False if a feature is not finite.
+/// row hold 0. The chunk after it, columns `next`, is asked for in time. False if a feature is not
+/// finite.
 #[simd]
 #[inline(never)]
 pub(super) fn pack<S: Simd, T: Real>(
     simd: S,
     source: &Source<'_, T>,
     rows: &[usize],
-    range: Range<usize>,
+    [range, next]: [Range<usize>; 2],
     stage: &mut [T],
     panel: &mut [T],
     mut strips: Option<&mut [T]>,
 ) -> bool {
     let (lanes, block, wide) = (Lanes::<S, T>::LEN, panel::block::<S, T>(), width::<S, T>());
     let depth = range.len();
+    if range.start == source.columns {
+        ones(simd, panel, strips);
+        return true;
+    }
     let padded = depth.next_multiple_of(wide);
     let zero = Lanes::<S, T>::splat(simd, T::ZERO);
     let mut flag = zero;
@@ -176,6 +195,11 @@ pub(super) fn pack<S: Simd, T: Real>(
         let mut row: [&[T]; MOST] = [&[]; MOST];
         let mut rest = &mut *stage;
         for i in 0..block.min(rows.len().saturating_sub(first)) {
+            let ahead = first + i + AHEAD;
+            match rows.get(ahead) {
+                Some(&row) => source.fetch(row, &range),
+                None => source.fetch(rows[(ahead - rows.len()) % rows.len()], &next),
+            }
             let (own, after) = rest.split_at_mut(padded);
             rest = after;
             row[i] = match source.direct(simd, rows[first + i], &range) {
@@ -202,4 +226,17 @@ pub(super) fn pack<S: Simd, T: Real>(
         panel::pack_block(simd, row, first % wide, wide, T::ONE, panel);
     }
     flag.reduce_sum() == T::ZERO
+}
+
+/// [`pack`] where there is but the column of ones, for as many rows as there is room.
+#[inline(always)]
+fn ones<S: Simd, T: Real>(_: S, panel: &mut [T], strips: Option<&mut [T]>) {
+    panel.fill(T::ONE);
+    if let Some(strips) = strips {
+        let strip = &mut strips[..SLAB * width::<S, T>()];
+        for row in strip.chunks_exact_mut(width::<S, T>()) {
+            row.fill(T::ZERO);
+            row[0] = T::ONE;
+        }
+    }
 }
