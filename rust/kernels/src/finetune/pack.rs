@@ -6,8 +6,8 @@
 //! - `strips` for the gradient: [strip of W columns][row][lane], columns in the lanes.
 //!
 //! The bias is the weight of a column of ones behind the last feature. A row that lies in memory
-//! as it is computed with is read from where it lies; any other is staged, four rows at a time, in
-//! a few KB that stay in L1. x·0 summed over a row is NaN where a value is not finite: one
+//! as it is computed with is read from where it lies; any other is staged, eight rows at a time,
+//! in a few KB that stay in L1. x·0 summed over a row is NaN where a value is not finite: one
 //! operation a vector, beside the copy.
 
 use std::ops::Range;
@@ -16,7 +16,7 @@ use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
 use super::problem::Features;
-use crate::gemm::panel::{self, MOST};
+use crate::gemm::panel::{self, Block, MOST, Pair};
 use crate::layers::rows::{load, store};
 use crate::simd::{Half, Lanes, Real, prefetch};
 use crate::view::Plane;
@@ -160,7 +160,7 @@ impl<'a, T: Real> Source<'a, T> {
 /// Elements that [`pack`] needs to stage rows.
 pub(super) const fn staged() -> usize {
     // Two vectors of sixteen lanes at most are added to fill the last strip.
-    MOST * (CHUNK + 32)
+    2 * MOST * (CHUNK + 32)
 }
 
 /// How many rows before it is read a row is asked for: their lines, eight each, are as many as a
@@ -190,11 +190,13 @@ pub(super) fn pack<S: Simd, T: Real>(
     }
     let padded = depth.next_multiple_of(wide);
     let zero = Lanes::<S, T>::splat(simd, T::ZERO);
-    let mut flag = zero;
-    for first in (0..rows.len().next_multiple_of(wide)).step_by(block) {
-        let mut row: [&[T]; MOST] = [&[]; MOST];
+    // Two sums, since one would be waited for.
+    let mut flags = [zero; 2];
+    let zeros = [T::ZERO; CHUNK + 32];
+    for first in (0..rows.len().next_multiple_of(wide)).step_by(2 * block) {
+        let mut row = [&zeros[..padded]; 2 * MOST];
         let mut rest = &mut *stage;
-        for i in 0..block.min(rows.len().saturating_sub(first)) {
+        for i in 0..(2 * block).min(rows.len().saturating_sub(first)) {
             let ahead = first + i + AHEAD;
             match rows.get(ahead) {
                 Some(&row) => source.fetch(row, &range),
@@ -205,7 +207,7 @@ pub(super) fn pack<S: Simd, T: Real>(
             row[i] = match source.direct(simd, rows[first + i], &range) {
                 Some(direct) => direct,
                 None => {
-                    source.stage(simd, rows[first + i], &range, own, &mut flag);
+                    source.stage(simd, rows[first + i], &range, own, &mut flags[0]);
                     own
                 }
             };
@@ -214,7 +216,7 @@ pub(super) fn pack<S: Simd, T: Real>(
                     Lanes::<S, T>::from_slice(simd, &row[i][at..at + lanes]),
                     Lanes::<S, T>::from_slice(simd, &row[i][at + lanes..at + wide]),
                 ];
-                flag = x[0].mul_add(zero, x[1].mul_add(zero, flag));
+                flags = [x[0].mul_add(zero, flags[0]), x[1].mul_add(zero, flags[1])];
                 if let Some(strips) = &mut strips {
                     let to = &mut strips[at * SLAB + (first + i) * wide..][..wide];
                     x[0].store_slice(&mut to[..lanes]);
@@ -223,9 +225,37 @@ pub(super) fn pack<S: Simd, T: Real>(
             }
         }
         let panel = &mut panel[first / wide * wide * depth..][..wide * depth];
-        panel::pack_block(simd, row, first % wide, wide, T::ONE, panel);
+        transpose(simd, row, first % wide, panel);
     }
-    flag.reduce_sum() == T::ZERO
+    (flags[0] + flags[1]).reduce_sum() == T::ZERO
+}
+
+/// `panel[k][first + lane] = rows[lane][k]` for two blocks of lanes; rows are at least as long as
+/// the panel.
+///
+/// A pair of blocks holds four columns (float64: two) of one row and of the row a block further,
+/// and is transposed in either half by itself: eight stores of four lanes become four of eight.
+#[inline(always)]
+fn transpose<S: Simd, T: Real>(simd: S, rows: [&[T]; 2 * MOST], first: usize, panel: &mut [T]) {
+    let (block, wide) = (panel::block::<S, T>(), width::<S, T>());
+    let depth = panel.len() / wide;
+    let full = depth - depth % block;
+    for k in (0..full).step_by(block) {
+        let mut x = [Pair::<S, T>::splat(simd, T::ZERO); MOST];
+        for i in 0..block {
+            let half = |row: &[T]| Block::<S, T>::from_slice(simd, &row[k..k + block]);
+            x[i] = half(rows[i]).combine(half(rows[block + i]));
+        }
+        panel::transpose_blocks(simd, &mut x);
+        for i in 0..block {
+            x[i].store_slice(&mut panel[(k + i) * wide + first..][..2 * block]);
+        }
+    }
+    for k in full..depth {
+        for i in 0..2 * block {
+            panel[k * wide + first + i] = rows[i][k];
+        }
+    }
 }
 
 /// [`pack`] where there is but the column of ones, for as many rows as there is room.
