@@ -607,10 +607,10 @@ fn halves(kind: Half, count: usize) -> (Vec<u16>, Vec<f32>) {
     let bits: Vec<u16> = numbers(40, count, 0.0, 64.0)
         .iter()
         .map(|x| {
-            let mantissa = (x * 1024.0) as u16;
+            let bits = (x * 1024.0) as u16;
             match kind {
-                Half::Float16 => mantissa & 0x83ff | 0x3000 + (mantissa & 0x0c00),
-                Half::Bfloat16 => mantissa & 0x807f | 0x3f00 + (mantissa & 0x0080),
+                Half::Float16 => (bits & 0x8fff) | 0x3000,
+                Half::Bfloat16 => (bits & 0x80ff) | 0x3f00,
             }
         })
         .collect();
