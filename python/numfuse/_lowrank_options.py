@@ -66,7 +66,11 @@ SHARED = (
     "epochs", "shuffle", "schedule", "warmup", "clip_norm", "early_stopping",
     "validation_fraction", "metric", "warm_start", "seed",
 )  # fmt: skip
-CONSTRAINTS["LowRankAdapter"] = OWN | {name: CONSTRAINTS["LinearHead"][name] for name in SHARED}
+CONSTRAINTS["LowRankAdapter"] = (
+    {"weight": WEIGHT, "bias": BIAS}
+    | OWN
+    | {name: CONSTRAINTS["LinearHead"][name] for name in SHARED}
+)
 DEFAULTS: dict[str, Any] = {
     "rank": 8, "alpha": 8.0, "rslora": False, "dropout": 0.0, "activation": None,
 } | {name: _finetune_options.DEFAULTS[name] for name in SHARED} | {"solver": "adamw"}  # fmt: skip
