@@ -272,7 +272,8 @@ class HeadSweep:
     @property
     def best_(self) -> LinearHead:
         """The best head."""
-        return self.heads_[self.best_index_]
+        index = self.best_index_
+        return self.heads_[index]
 
     @property
     def best_settings_(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from .cells import (
     dtypes,
     encoder,
     errors,
+    finetune,
     interrupts,
     layout,
     objects,
@@ -131,6 +132,33 @@ TABLE = {
         "objects": diffusion.OBJECTS,
         "files": NO_FILES,
     },
+    **dict.fromkeys(
+        ("numfuse.LinearHead", "numfuse.HeadSweep"),
+        {
+            "dtypes": finetune.DTYPES,
+            "layout": finetune.LAYOUT,
+            "out": NO_OUT,
+            "errors": finetune.ERRORS,
+            "interrupts": finetune.INTERRUPTS,
+            "settings": finetune.SETTINGS,
+            "backend": finetune.BACKEND,
+            "same bits": "Threads are in `settings`, heads alone and side by side in "
+            "`tests/finetune/test_sweep.py`, instruction sets in `tests/finetune/test_same_bits.py`.",
+            "random": finetune.RANDOM,
+            "objects": finetune.OBJECTS,
+            "files": finetune.FILES,
+        },
+    ),
+    "numfuse.ConvergenceWarning": {
+        **NO_ARRAYS,
+        "errors": "It is a warning; who gives it is tested in `tests/finetune`.",
+        "objects": [finetune.a_warning_is_a_user_warning],
+    },
+    "numfuse.NotFittedError": {
+        **NO_ARRAYS,
+        "errors": "It is one; `errors` of LinearHead and HeadSweep raises it.",
+        "objects": [finetune.an_error_of_what_is_not_fitted_is_both],
+    },
     "numfuse.Plan": {**NO_ARRAYS, "objects": [diffusion.a_plan_is_a_named_tuple_to_read]},
     "numfuse.AttentionResult": {
         **NO_ARRAYS,
@@ -197,7 +225,19 @@ TABLE = {
     **dict.fromkeys(
         (f"numfuse.reference.diffusion.{name}" for name in diffusion.REFERENCE_NAMES), REFERENCE
     ),
+    **dict.fromkeys(
+        (f"numfuse.reference.finetune.{name}" for name in finetune.REFERENCE_NAMES),
+        {
+            **REFERENCE,
+            "backend": "It is the backend: `tests/finetune` compares the two.",
+            "random": "Orders of rows are those of `numfuse.reference.random`, whose row has them.",
+        },
+    ),
+    "numfuse.plot.confusion": PICTURE,
     "numfuse.plot.field": PICTURE,
+    "numfuse.plot.learning_curves": PICTURE,
+    "numfuse.plot.precision_recall": PICTURE,
+    "numfuse.plot.sweep": PICTURE,
     "numfuse.plot.movie": {**PICTURE, "files": "What it writes is tested in `tests/plot`."},
     "numfuse.reference.attention": REFERENCE,
     "numfuse.reference.attention_weights": REFERENCE,
