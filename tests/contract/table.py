@@ -14,9 +14,11 @@ from .cells import (
     finetune,
     interrupts,
     layout,
+    lowrank,
     objects,
     out,
     same_bits,
+    scikit,
     settings,
 )
 
@@ -96,6 +98,29 @@ RANDOM = {
     "random": "It is the definition; published vectors and spread: `tests/known/test_random.py`.",
 }
 
+# Heads on features, one or many.
+HEAD = {
+    "dtypes": finetune.DTYPES,
+    "layout": finetune.LAYOUT,
+    "out": NO_OUT,
+    "errors": finetune.ERRORS,
+    "interrupts": finetune.INTERRUPTS,
+    "settings": finetune.SETTINGS,
+    "backend": finetune.BACKEND,
+    "same bits": "Threads are in `settings`, heads alone and side by side in "
+    "`tests/finetune/test_sweep.py`, instruction sets in `tests/finetune/test_same_bits.py`.",
+    "random": finetune.RANDOM,
+    "objects": finetune.OBJECTS,
+    "files": finetune.FILES,
+}
+
+# What the heads' kernels are compared with.
+STEPS = {
+    **REFERENCE,
+    "backend": "It is the backend: `tests/finetune` compares the two.",
+    "random": "Orders of rows are those of `numfuse.reference.random`, whose row has them.",
+}
+
 TABLE = {
     "numfuse.attention": FUNCTION,
     "numfuse.attention_weights": FUNCTION,
@@ -132,23 +157,9 @@ TABLE = {
         "objects": diffusion.OBJECTS,
         "files": NO_FILES,
     },
-    **dict.fromkeys(
-        ("numfuse.LinearHead", "numfuse.HeadSweep"),
-        {
-            "dtypes": finetune.DTYPES,
-            "layout": finetune.LAYOUT,
-            "out": NO_OUT,
-            "errors": finetune.ERRORS,
-            "interrupts": finetune.INTERRUPTS,
-            "settings": finetune.SETTINGS,
-            "backend": finetune.BACKEND,
-            "same bits": "Threads are in `settings`, heads alone and side by side in "
-            "`tests/finetune/test_sweep.py`, instruction sets in `tests/finetune/test_same_bits.py`.",
-            "random": finetune.RANDOM,
-            "objects": finetune.OBJECTS,
-            "files": finetune.FILES,
-        },
-    ),
+    **dict.fromkeys(("numfuse.LinearHead", "numfuse.HeadSweep"), HEAD),
+    "numfuse.LowRankAdapter": lowrank.ROW,
+    **scikit.ROWS,
     "numfuse.ConvergenceWarning": {
         **NO_ARRAYS,
         "errors": "It is a warning; who gives it is tested in `tests/finetune`.",
@@ -226,12 +237,7 @@ TABLE = {
         (f"numfuse.reference.diffusion.{name}" for name in diffusion.REFERENCE_NAMES), REFERENCE
     ),
     **dict.fromkeys(
-        (f"numfuse.reference.finetune.{name}" for name in finetune.REFERENCE_NAMES),
-        {
-            **REFERENCE,
-            "backend": "It is the backend: `tests/finetune` compares the two.",
-            "random": "Orders of rows are those of `numfuse.reference.random`, whose row has them.",
-        },
+        (f"numfuse.reference.finetune.{name}" for name in finetune.REFERENCE_NAMES), STEPS
     ),
     "numfuse.plot.confusion": PICTURE,
     "numfuse.plot.field": PICTURE,

@@ -4,6 +4,7 @@ scikit-learn's own checks, in `tests/scikit`, are most of their contract.
 """
 
 import doctest
+import importlib.util
 import inspect
 
 import numpy as np
@@ -95,3 +96,7 @@ ROW = {
     "objects": [methods_are_described_and_their_examples_run],
     "files": "No file is read or written.",
 }
+# Where scikit-learn is absent there are none.
+THERE = importlib.util.find_spec("sklearn")
+NAMES = ("HeadClassifier", "HeadRegressor", "HeadSweepCV") if THERE else ()
+ROWS = dict.fromkeys((f"numfuse.sklearn.{name}" for name in NAMES), ROW)
