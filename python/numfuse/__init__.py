@@ -1,7 +1,7 @@
 """Fused kernels for NumPy.
 
-The functions are here; the submodules `compat`, `layers`, `models`, `plot` and `reference`
-are imported when they are first used.
+The functions are here; the submodules `compat`, `layers`, `models`, `plot`, `reference` and
+`sklearn` are imported when they are first used.
 """
 
 import importlib
@@ -12,7 +12,8 @@ from ._config import config_context, get_config, set_config, show_versions
 from ._diffusion import Diffusion, Plan, diffuse
 from ._diffusion_image import diffuse_image
 from ._diffusion_laplacian import laplacian
-from ._errors import InternalError
+from ._errors import ConvergenceWarning, InternalError, NotFittedError
+from ._finetune import LinearHead
 from ._merge import merge_attention
 from ._rotary import rotary
 from ._version import __version__
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
     from . import models as models
     from . import plot as plot
     from . import reference as reference
+    from . import sklearn as sklearn
+    from ._finetune_sweep import HeadSweep
+    from ._lowrank import LowRankAdapter
 
 __all__ = [
     "AttentionResult",
+    "ConvergenceWarning",
     "Diffusion",
+    "HeadSweep",
     "InternalError",
+    "LinearHead",
+    "LowRankAdapter",
+    "NotFittedError",
     "Plan",
     "__version__",
     "attention",
@@ -43,10 +52,14 @@ __all__ = [
     "show_versions",
 ]
 
-_SUBMODULES = ("compat", "layers", "models", "plot", "reference")
+_SUBMODULES = ("compat", "layers", "models", "plot", "reference", "sklearn")
+# Where what is rarely needed is defined: imported at its first use.
+_LAZY = {"HeadSweep": "_finetune_sweep", "LowRankAdapter": "_lowrank"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

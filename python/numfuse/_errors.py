@@ -10,3 +10,21 @@ class InternalError(RuntimeError):
     """
 
     __module__ = "numfuse"
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before it was at the optimum, or a loss stopped being finite.
+
+    The fitted weights are those that it came to.
+    """
+
+    __module__ = "numfuse"
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A head was asked for what it has after `fit`, before it.
+
+    It is both a `ValueError` and an `AttributeError`, as scikit-learn's is.
+    """
+
+    __module__ = "numfuse"

@@ -2,10 +2,11 @@
 # these; the extension checks again whatever memory safety rests on.
 from typing import Any, Literal
 
-from numpy import bool_, floating, int64, uint8
+from numpy import bool_, float64, floating, int64, uint8
 from numpy.typing import NDArray
 
 from ._diffusion_problem import Problem
+from ._finetune_work import Work
 
 __all__ = [
     "attention_forward",
@@ -20,6 +21,10 @@ __all__ = [
     "diffusion_rkl2",
     "diffusion_spectral",
     "diffusion_step_limit",
+    "finetune_epoch",
+    "finetune_evaluate",
+    "finetune_logits",
+    "finetune_moments",
     "gelu",
     "isa",
     "isas",
@@ -164,6 +169,48 @@ def diffusion_image(
     edge: float,
     reciprocal: bool,
     dt: float,
+    threads: int,
+    /,
+) -> None: ...
+def finetune_epoch(
+    work: Work,
+    batch: int,
+    parameters: NDArray[Any],
+    moments: NDArray[Any],
+    anchor: NDArray[Any] | None,
+    rates: NDArray[float64],
+    losses: NDArray[float64],
+    weight_sums: NDArray[float64],
+    threads: int,
+    /,
+) -> None: ...
+def finetune_evaluate(
+    work: Work,
+    parameters: NDArray[Any],
+    losses: NDArray[float64],
+    weight_sums: NDArray[float64],
+    gradient: NDArray[float64],
+    threads: int,
+    /,
+) -> None: ...
+def finetune_logits(
+    features: NDArray[Any],
+    half: str | None,
+    shift: NDArray[Any] | None,
+    scale: NDArray[Any] | None,
+    rows: NDArray[int64] | None,
+    parameters: NDArray[Any],
+    out: NDArray[Any],
+    threads: int,
+    /,
+) -> None: ...
+def finetune_moments(
+    features: NDArray[Any],
+    half: str | None,
+    rows: NDArray[int64] | None,
+    weights: NDArray[float64] | None,
+    mean: NDArray[float64],
+    deviation: NDArray[float64],
     threads: int,
     /,
 ) -> None: ...

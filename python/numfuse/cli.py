@@ -1,11 +1,11 @@
-"""The command ``numfuse``: ``diffuse`` works on files, ``bench`` measures, ``tour`` shows."""
+"""The command ``numfuse``: ``diffuse`` and ``tune`` work on files, ``bench`` and ``tour`` show."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import _cli_diffuse
+from . import _cli_diffuse, _cli_tune
 from ._version import __version__
 
 
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    jobs = {"bench": _bench, "diffuse": _cli_diffuse.run, "tour": _tour}
+    jobs = {"bench": _bench, "diffuse": _cli_diffuse.run, "tour": _tour, "tune": _cli_tune.run}
     try:
         return jobs[options.command](options)
     except KeyboardInterrupt:
@@ -33,9 +33,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Fused kernels for NumPy: use them on files, measure them, see them at work.",
     )
     parser.add_argument("--version", action="version", version=f"numfuse {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{diffuse,bench,tour}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{diffuse,tune,bench,tour}"
+    )
 
     _cli_diffuse.add_parser(commands)
+    _cli_tune.add_parser(commands)
     bench = commands.add_parser(
         "bench",
         help="measure numfuse beside NumPy and every peer that is installed",

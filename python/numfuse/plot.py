@@ -1,6 +1,8 @@
-"""Pictures of fields: `field` draws one, `movie` writes many as an animated GIF.
+"""Pictures of fields and of fitted heads, through matplotlib.
 
-matplotlib is imported by the first call, so that ``import numfuse`` never needs it.
+`field` draws a field, `movie` writes many as an animated GIF. `learning_curves`, `sweep`,
+`confusion` and `precision_recall` show what `LinearHead` and `HeadSweep` found. matplotlib is
+imported by the first call, so that ``import numfuse`` never needs it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import numpy as np
 
 from . import _files
 from ._picture import BLANK, WALLS, Drawing, Plane, checked_plane, find_ends
+from ._plot_heads import confusion, learning_curves, precision_recall, sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
     from PIL.Image import Image
 
-__all__ = ["field", "movie"]
+__all__ = ["confusion", "field", "learning_curves", "movie", "precision_recall", "sweep"]
 
 COLORMAP = "magma"
 # A GIF has 256 colours: these many for the field, the rest for walls, blanks, and greys of text.

@@ -19,7 +19,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "arguments are required: {diffuse,bench,tour}"),
+        ([], "arguments are required: {diffuse,tune,bench,tour}"),
         (["dance"], "invalid choice: 'dance'"),
         (["bench", "--rounds", "6"], "'6' is not an integer of 7 or more"),
         (["bench", "--rounds", "many"], "'many' is not an integer of 7 or more"),

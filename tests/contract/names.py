@@ -1,6 +1,7 @@
 """Which names are public: what the package itself says, so that no name can be forgotten."""
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import types
@@ -14,7 +15,13 @@ def public_modules():
     found = [module.name for module in pkgutil.walk_packages(numfuse.__path__, "numfuse.")]
     for name in sorted(found, key=lambda name: (name.count("."), name)):
         if not any(part.startswith("_") for part in name.split(".")[1:]):
-            yield importlib.import_module(name)
+            try:
+                module = importlib.import_module(name)
+            except ImportError:
+                if name != "numfuse.sklearn" or importlib.util.find_spec("sklearn"):
+                    raise
+                continue  # scikit-learn is never required
+            yield module
 
 
 def listed(module):

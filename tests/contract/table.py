@@ -11,11 +11,14 @@ from .cells import (
     dtypes,
     encoder,
     errors,
+    finetune,
     interrupts,
     layout,
+    lowrank,
     objects,
     out,
     same_bits,
+    scikit,
     settings,
 )
 
@@ -95,6 +98,29 @@ RANDOM = {
     "random": "It is the definition; published vectors and spread: `tests/known/test_random.py`.",
 }
 
+# Heads on features, one or many.
+HEAD = {
+    "dtypes": finetune.DTYPES,
+    "layout": finetune.LAYOUT,
+    "out": NO_OUT,
+    "errors": finetune.ERRORS,
+    "interrupts": finetune.INTERRUPTS,
+    "settings": finetune.SETTINGS,
+    "backend": finetune.BACKEND,
+    "same bits": "Threads are in `settings`, heads alone and side by side in "
+    "`tests/finetune/test_sweep.py`, instruction sets in `tests/finetune/test_same_bits.py`.",
+    "random": finetune.RANDOM,
+    "objects": finetune.OBJECTS,
+    "files": finetune.FILES,
+}
+
+# What the heads' kernels are compared with.
+STEPS = {
+    **REFERENCE,
+    "backend": "It is the backend: `tests/finetune` compares the two.",
+    "random": "Orders of rows are those of `numfuse.reference.random`, whose row has them.",
+}
+
 TABLE = {
     "numfuse.attention": FUNCTION,
     "numfuse.attention_weights": FUNCTION,
@@ -130,6 +156,19 @@ TABLE = {
         "random": NO_RANDOM,
         "objects": diffusion.OBJECTS,
         "files": NO_FILES,
+    },
+    **dict.fromkeys(("numfuse.LinearHead", "numfuse.HeadSweep"), HEAD),
+    "numfuse.LowRankAdapter": lowrank.ROW,
+    **scikit.ROWS,
+    "numfuse.ConvergenceWarning": {
+        **NO_ARRAYS,
+        "errors": "It is a warning; who gives it is tested in `tests/finetune`.",
+        "objects": [finetune.a_warning_is_a_user_warning],
+    },
+    "numfuse.NotFittedError": {
+        **NO_ARRAYS,
+        "errors": "It is one; `errors` of LinearHead and HeadSweep raises it.",
+        "objects": [finetune.an_error_of_what_is_not_fitted_is_both],
     },
     "numfuse.Plan": {**NO_ARRAYS, "objects": [diffusion.a_plan_is_a_named_tuple_to_read]},
     "numfuse.AttentionResult": {
@@ -197,7 +236,14 @@ TABLE = {
     **dict.fromkeys(
         (f"numfuse.reference.diffusion.{name}" for name in diffusion.REFERENCE_NAMES), REFERENCE
     ),
+    **dict.fromkeys(
+        (f"numfuse.reference.finetune.{name}" for name in finetune.REFERENCE_NAMES), STEPS
+    ),
+    "numfuse.plot.confusion": PICTURE,
     "numfuse.plot.field": PICTURE,
+    "numfuse.plot.learning_curves": PICTURE,
+    "numfuse.plot.precision_recall": PICTURE,
+    "numfuse.plot.sweep": PICTURE,
     "numfuse.plot.movie": {**PICTURE, "files": "What it writes is tested in `tests/plot`."},
     "numfuse.reference.attention": REFERENCE,
     "numfuse.reference.attention_weights": REFERENCE,

@@ -1,7 +1,6 @@
 """The tour's drawings: arrays in, PNG bytes out. matplotlib is imported here and nowhere else.
 
-Colours: perceptually even maps that run from light to dark, so that they read in grey too; topics
-have the colours of Okabe and Ito, told apart with any colour vision, and a marker each.
+Its colours are `numfuse._colours`; each topic has one, and a marker.
 """
 
 import io
@@ -18,10 +17,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-MAP = "magma_r"
-INK, FAINT, BLANK = "#1f2933", "#7b8794", "#d9dee3"
-TOPIC_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-TOPIC_MARKERS = ("o", "s", "^", "D", "v", "P")
+from numfuse._colours import BLANK, COLOURS, FAINT, INK, MAP, MARKERS
+
 STYLE = {
     "figure.dpi": 160,
     "font.family": "sans-serif",
@@ -71,9 +68,7 @@ def topic_map(
     with rc_context(STYLE):
         figure = Figure(figsize=(5, 5.6) if narrow else (7.2, 6.2), layout="constrained")
         axes = figure.add_subplot()
-        for topic, colour, marker in zip(
-            dict.fromkeys(topics), TOPIC_COLOURS, TOPIC_MARKERS, strict=False
-        ):
+        for topic, colour, marker in zip(dict.fromkeys(topics), COLOURS, MARKERS, strict=False):
             chosen = places[[name == topic for name in topics]]
             axes.scatter(
                 chosen[:, 0],

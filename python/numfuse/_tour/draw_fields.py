@@ -9,7 +9,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .draw import BLANK, FAINT, INK, STYLE, TOPIC_COLOURS, bar_place, png
+from numfuse._colours import BLANK, COLOURS, FAINT, INK
+
+from .draw import STYLE, bar_place, png
 
 WALL = "#5b6670"
 
@@ -121,7 +123,7 @@ def profiles(
                 va="top",
                 fontsize=7.5 if narrow else 9,
             )
-        for line, name, colour in zip(lines, names, TOPIC_COLOURS, strict=False):
+        for line, name, colour in zip(lines, names, COLOURS, strict=False):
             axes.plot(places, line, color=colour, linewidth=1.8, label=name)
         axes.set_xlim(bands[0][0], bands[-1][1])
         axes.set_ylim(0, 1.15 * max(float(line.max()) for line in lines))

@@ -46,6 +46,11 @@ impl Element for u8 {
     const WRONG_DTYPE: &str = "is neither bool nor uint8; cast it with astype";
 }
 
+impl Element for u16 {
+    const TYPE_NUMBERS: &[NPY_TYPES] = &[NPY_TYPES::NPY_USHORT];
+    const WRONG_DTYPE: &str = "is not uint16 in native byte order; view the halves' bits as it";
+}
+
 impl Element for i64 {
     const TYPE_NUMBERS: &[NPY_TYPES] = if size_of::<std::ffi::c_long>() == 8 {
         &[NPY_TYPES::NPY_LONG, NPY_TYPES::NPY_LONGLONG]

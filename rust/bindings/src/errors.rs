@@ -51,6 +51,7 @@ fn exception(error: &Error) -> PyErr {
         | Error::UnknownLevel { .. }
         | Error::Shape { .. }
         | Error::Layout { .. }
+        | Error::NotFinite { .. }
         | Error::Value { .. } => PyValueError::new_err(message),
     }
 }

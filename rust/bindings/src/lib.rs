@@ -11,6 +11,7 @@ mod diffusion;
 mod enter;
 mod errors;
 mod faults;
+mod finetune;
 mod layers;
 mod level;
 mod quick;
@@ -32,6 +33,8 @@ mod _numfuse {
     };
     #[pymodule_export]
     use crate::faults::panic_in_tile;
+    #[pymodule_export]
+    use crate::finetune::{finetune_epoch, finetune_evaluate, finetune_logits, finetune_moments};
     #[pymodule_export]
     use crate::layers::{gelu, layer_norm};
     #[pymodule_export]

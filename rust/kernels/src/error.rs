@@ -55,6 +55,15 @@ pub enum Error {
         /// Its range, as in "scale must be …".
         allowed: &'static str,
     },
+    /// An array has a NaN or an infinity where only numbers can be.
+    NotFinite {
+        /// The array's name.
+        argument: &'static str,
+        /// The first row that has one.
+        row: usize,
+        /// The first column of that row that has one.
+        column: usize,
+    },
 }
 
 impl Error {
@@ -64,6 +73,7 @@ impl Error {
         match &mut self {
             Self::Shape { argument, .. }
             | Self::Layout { argument, .. }
+            | Self::NotFinite { argument, .. }
             | Self::Value { argument, .. } => *argument = name,
             Self::TooLarge { what } => *what = name,
             Self::Interrupted
@@ -118,6 +128,15 @@ impl fmt::Display for Error {
             } => {
                 write!(f, "{argument} is {given}, but must be {allowed}")
             }
+            Self::NotFinite {
+                argument,
+                row,
+                column,
+            } => write!(
+                f,
+                "{argument} has a value that is not finite in row {row}, column {column}; \
+                 drop or fill it"
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod diffusion;
 pub mod error;
+pub mod finetune;
 pub mod gemm;
 pub mod layers;
 pub mod random;

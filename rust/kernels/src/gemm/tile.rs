@@ -74,9 +74,22 @@ pub fn rows<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
     start: usize,
     panel: &[V::Element],
 ) -> [[V; NR]; M] {
+    let acc = [[V::splat(simd, V::Element::ZERO); NR]; M];
+    rows_onto(simd, acc, a, first, start, panel)
+}
+
+/// [`rows`], its chains going on from `acc`.
+#[inline(always)]
+pub fn rows_onto<S: Simd, V: Float<S>, const M: usize, const NR: usize>(
+    simd: S,
+    mut acc: [[V; NR]; M],
+    a: Plane<'_, V::Element>,
+    first: usize,
+    start: usize,
+    panel: &[V::Element],
+) -> [[V; NR]; M] {
     let lanes = V::LEN;
     let depth = panel.len() / (NR * lanes);
-    let mut acc = [[V::splat(simd, V::Element::ZERO); NR]; M];
     let mut row = [&panel[..0]; M];
     for i in 0..M {
         row[i] = &a.row(first + i)[start..start + depth];

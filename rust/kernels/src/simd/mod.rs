@@ -3,6 +3,7 @@
 //! A [`Level`] is a proof that the CPU has a set. A family's entry matches on it once, through
 //! [`fearless_simd::dispatch!`]; everything below is `#[simd] fn …<S: Simd, …>(simd: S, …)`.
 
+pub mod half;
 pub mod math;
 mod prefetch;
 
@@ -10,6 +11,7 @@ pub use fearless_simd::Level;
 use fearless_simd::{
     Simd, SimdCombine, SimdFloat, SimdFloatElement, f32x4, f32x8, f32x16, f64x2, f64x4, f64x8,
 };
+pub use half::Half;
 pub use prefetch::prefetch;
 
 use crate::Error;
@@ -119,6 +121,8 @@ pub trait Real: SimdFloatElement + PartialOrd + Send + Sync + 'static {
     fn from_f64(value: f64) -> Self;
     /// Exact.
     fn to_f64(self) -> f64;
+    /// Each of `bits` in this type, exactly.
+    fn widen(half: Half, bits: &[u16], out: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -181,6 +185,10 @@ impl Real for f32 {
     }
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+    #[inline(always)]
+    fn widen(half: Half, bits: &[u16], out: &mut [Self]) {
+        half::widen(half, bits, out);
     }
 }
 
@@ -274,5 +282,13 @@ impl Real for f64 {
     }
     fn to_f64(self) -> f64 {
         self
+    }
+    #[inline(always)]
+    fn widen(half: Half, bits: &[u16], out: &mut [Self]) {
+        for (out, &bits) in out.iter_mut().zip(bits) {
+            let mut one = [0.0];
+            half::widen(half, &[bits], &mut one);
+            *out = f64::from(one[0]);
+        }
     }
 }
