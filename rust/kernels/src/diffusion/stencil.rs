@@ -442,7 +442,7 @@ pub(super) fn explicit<T: Real>(
             let (from, to): (&[T], &mut [T]) = match (step, into_out) {
                 (0, true) => (field, &mut *out),
                 (0, false) => (field, &mut *other),
-                (_, true) => (&other, &mut *out),
+                (_, true) => (other, &mut *out),
                 (_, false) => (&*out, &mut *other),
             };
             star.sweep(simd, from, to, context)?;
