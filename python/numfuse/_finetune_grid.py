@@ -213,10 +213,8 @@ def results_of(
             value = _metrics.rank_key(task.metric, float(results["validation_metric"][index]))
         else:
             value = _metrics.rank_key("loss", float(results["loss"][index]))
-        # Of heads that halving ended, those that went on are before those that did not.
-        ended = -each.n_iter if task.settings.early_stopping is None else 0
-        batches = task.settings.solver in _options.BATCHED
-        keys.append((ended if batches else 0, value, index))
+        # Of heads that halving ended, those that went on longer are before the others.
+        keys.append((-each.n_iter if each.halved else -np.inf, value, index))
     order = np.array([index for _, _, index in sorted(keys)])
     results["rank"] = np.empty(len(fitted), np.int64)
     results["rank"][order] = np.arange(1, len(fitted) + 1)

@@ -151,6 +151,7 @@ def test_the_table_has_one_entry_a_head_and_the_last_keyword_is_fastest():
         assert table["validation_metric"][index] == head.score(*VALIDATION)
 
 
+@kernels
 def test_the_best_head_is_the_one_of_the_best_metric_and_of_equal_ones_the_first():
     grid = {"l2": [100.0, 1e-3, 1e-3]}
     swept = HeadSweep(grid, metric="loss", solver="lbfgs").fit(X, Y, validation=VALIDATION)
@@ -202,6 +203,19 @@ def test_histories_are_padded_where_a_head_stopped():
         assert values.shape == (2, 12)
         assert np.isnan(values[0, short:]).all()
         assert np.isfinite(values[1]).all()
+
+
+def test_heads_that_stop_by_themselves_rank_by_their_best_epoch():
+    swept = HeadSweep(
+        [{"learning_rate": 0.5, "early_stopping": 2}, {"learning_rate": 1e-5}],
+        epochs=200,
+        metric="loss",
+    ).fit(X, Y, validation=VALIDATION)
+    short, long = swept.heads_
+    assert short.n_iter_ < long.n_iter_
+    assert swept.results_["rank"].tolist() == [1, 2]
+    best = short.history_["validation_metric"].min()
+    assert swept.results_["validation_metric"][0] == best
 
 
 def test_a_saved_sweep_comes_back(tmp_path):
