@@ -123,8 +123,9 @@ def names_of(features: Any, targets: Any) -> list[Any] | None:
         if not targets:
             raise ValueError("targets is an empty dict; give at least one.")
         return list(targets)
-    if targets is None and isinstance(features, list | tuple) and features:
-        first = features[0]
+    starts_anew = hasattr(features, "__iter__") and not hasattr(features, "__array__")
+    if targets is None and starts_anew and iter(features) is not features:
+        first = next(iter(features), None)
         if isinstance(first, tuple | list) and len(first) > 1 and isinstance(first[1], Mapping):
             return list(first[1])
     return None

@@ -133,6 +133,19 @@ def test_blocks_are_swept_as_they_are_fitted():
         same(head, LinearHead(**settings, **own).fit(blocks))
 
 
+@kernels
+def test_blocks_may_have_several_targets():
+    class Blocks:
+        def __iter__(self):
+            yield X[:64], {"kind": Y[:64], "first": Y[:64] == 0}
+            yield X[64:], {"kind": Y[64:], "first": Y[64:] == 0}
+
+    swept = HeadSweep({"targets": ["kind", "first"]}, **BATCHES).fit(Blocks())
+    for targets, head in zip((Y, Y == 0), swept.heads_, strict=True):
+        blocks = [(X[:64], targets[:64]), (X[64:], targets[64:])]
+        same(head, LinearHead(solver="adamw", **BATCHES).fit(blocks))
+
+
 def test_the_table_has_one_entry_a_head_and_the_last_keyword_is_fastest():
     grid = {"l2": [1e-3, 10.0], "bias": [True, False], "columns": [(0, 9), None]}
     swept = HeadSweep(grid, solver="lbfgs").fit(X, Y, validation=VALIDATION)
