@@ -180,6 +180,7 @@ def swept(grid: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     table = {}
     for name in names:
         values = [own.get(name, _options.DEFAULTS.get(name)) for own in grid]
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
         plain = {type(value) for value in values}
         if plain == {int, float} or (len(plain) == 1 and plain <= {int, float, str, bool}):
             table[name] = np.array(values)

@@ -185,6 +185,21 @@ def test_metrics_of_which_less_is_better_rank_so():
     assert swept.best_index_ == 1
 
 
+def test_swept_numbers_are_arrays_of_numbers_and_the_rest_objects():
+    grid = {"l2": np.logspace(-3, 0, 3), "warmup": [0, 0.5], "anchor": [None, np.zeros((3, 9))]}
+    table = HeadSweep(grid, epochs=1).fit(X, Y).results_
+    assert table["l2"].dtype == np.float64
+    assert table["l2"][::4].tolist() == np.logspace(-3, 0, 3).tolist()
+    assert table["warmup"].dtype == np.float64
+    assert table["anchor"].dtype == object
+    assert table["anchor"][0] is None
+    table = (
+        HeadSweep({"schedule": ["linear", "cosine"], "seed": [1, 2]}, epochs=1).fit(X, Y).results_
+    )
+    assert table["schedule"].dtype.kind == "U"
+    assert table["seed"].tolist() == [1, 2, 1, 2]
+
+
 def test_the_best_head_takes_its_own_columns():
     grid = [{"columns": (5, 9)}, {"columns": (0, 5)}]
     swept = HeadSweep(grid, solver="lbfgs").fit(X, Y, validation=VALIDATION)
