@@ -13,7 +13,6 @@ from ._diffusion import Diffusion, Plan, diffuse
 from ._diffusion_image import diffuse_image
 from ._diffusion_laplacian import laplacian
 from ._errors import ConvergenceWarning, InternalError, NotFittedError
-from ._finetune import LinearHead
 from ._merge import merge_attention
 from ._rotary import rotary
 from ._version import __version__
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from . import plot as plot
     from . import reference as reference
     from . import sklearn as sklearn
+    from ._finetune import LinearHead
     from ._finetune_sweep import HeadSweep
     from ._lowrank import LowRankAdapter
 
@@ -53,8 +53,12 @@ __all__ = [
 ]
 
 _SUBMODULES = ("compat", "layers", "models", "plot", "reference", "sklearn")
-# Where what is rarely needed is defined: imported at its first use.
-_LAZY = {"HeadSweep": "_finetune_sweep", "LowRankAdapter": "_lowrank"}
+# Where heads are defined: imported at their first use, so that attention does not wait for them.
+_LAZY = {
+    "HeadSweep": "_finetune_sweep",
+    "LinearHead": "_finetune",
+    "LowRankAdapter": "_lowrank",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -187,6 +187,8 @@ class Data:
         rows, _, _ = self._parts(0, self._first)
         self.dtype, self.width = rows.dtype, rows.array.shape[1]
         self.lengths = None
+        self.first_rows = rows.array[:64].copy()
+        """By which a checkpoint tells whether these are the same blocks."""
 
     @property
     def in_blocks(self) -> bool:
@@ -251,6 +253,11 @@ class Data:
     def first_targets(self) -> Any:
         """Return the targets of the first block, as they come."""
         return self.raw_targets if self.single is not None else self._first[1]
+
+    def forget_first(self) -> None:
+        """Let go of the first block, which will come again."""
+        if not self.once:
+            self._first = None
 
     def blocks(self) -> Iterator[Block]:
         """Give the blocks with targets encoded; an array's is always the same object."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ._finetune_train import Group, Run
 
 VERSION = 1
-_STATE = ("alive", "best_epoch", "waited", "steps")
+_STATE = ("alive", "halved", "best_epoch", "waited", "steps")
 
 
 def write(
@@ -229,7 +229,8 @@ class Checkpoint:
                 runs, tensors["state"].tolist(), tensors["best_metric"].tolist(), strict=True
             ):
                 values = dict(zip(_STATE, state, strict=True))
-                run.alive, run.best_epoch = bool(values["alive"]), values["best_epoch"]
+                run.alive, run.halved = bool(values["alive"]), bool(values["halved"])
+                run.best_epoch = values["best_epoch"]
                 run.waited, run.steps, run.best = values["waited"], values["steps"], best
                 run.kept = tensors.get(f"best.{run.index}")
                 for name in ("loss", "learning_rate", "validation_loss", "validation_metric"):
@@ -320,6 +321,8 @@ def fingerprint(plan: Plan, options: Mapping[str, Any]) -> dict[str, str]:
             parts["targets"] = [_ends(np.asarray(each), batch) for each in targets.values()]
         else:
             parts["targets"] = _ends(np.asarray(targets), batch)
+    else:
+        parts["features"] = data.first_rows
     if plan.validation is not None:
         batch = tasks[0].settings.batch_size
         rows = plan.validation.rows.array

@@ -94,6 +94,8 @@ class Fitted(NamedTuple):
     best_epoch: int
     converged: bool
     extras: dict[str, Any] = {}  # noqa: RUF012 (never written to)
+    halved: bool = False
+    """Whether halving ended it."""
 
 
 def prepare(
@@ -123,6 +125,7 @@ def prepare(
     aims = [_aim(ask, given) for ask, given in zip(asks, known, strict=True)]
     kinds = _kinds(data, dict(zip(aims, known, strict=True)))
     data.kinds = kinds
+    data.forget_first()
     tasks = []
     for ask, aim in zip(asks, aims, strict=True):
         _check_data(ask.settings, data)

@@ -123,8 +123,9 @@ def names_of(features: Any, targets: Any) -> list[Any] | None:
         if not targets:
             raise ValueError("targets is an empty dict; give at least one.")
         return list(targets)
-    if targets is None and isinstance(features, list | tuple) and features:
-        first = features[0]
+    starts_anew = hasattr(features, "__iter__") and not hasattr(features, "__array__")
+    if targets is None and starts_anew and iter(features) is not features:
+        first = next(iter(features), None)
         if isinstance(first, tuple | list) and len(first) > 1 and isinstance(first[1], Mapping):
             return list(first[1])
     return None
@@ -179,6 +180,7 @@ def swept(grid: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     table = {}
     for name in names:
         values = [own.get(name, _options.DEFAULTS.get(name)) for own in grid]
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
         plain = {type(value) for value in values}
         if plain == {int, float} or (len(plain) == 1 and plain <= {int, float, str, bool}):
             table[name] = np.array(values)
@@ -213,10 +215,8 @@ def results_of(
             value = _metrics.rank_key(task.metric, float(results["validation_metric"][index]))
         else:
             value = _metrics.rank_key("loss", float(results["loss"][index]))
-        # Of heads that halving ended, those that went on are before those that did not.
-        ended = -each.n_iter if task.settings.early_stopping is None else 0
-        batches = task.settings.solver in _options.BATCHED
-        keys.append((ended if batches else 0, value, index))
+        # Of heads that halving ended, those that went on longer are before the others.
+        keys.append((-each.n_iter if each.halved else -np.inf, value, index))
     order = np.array([index for _, _, index in sorted(keys)])
     results["rank"] = np.empty(len(fitted), np.int64)
     results["rank"][order] = np.arange(1, len(fitted) + 1)

@@ -46,7 +46,10 @@ def fit(plan: Plan, progress: bool) -> list[Fitted]:
                 f'solver "newton" needs out·(in + 1) <= {LARGEST}, but {task.kind.outputs}·'
                 f'({task.width} + 1) is {size}; use solver="lbfgs".'
             )
-    return [_Newton(plan, task).fitted(progress) for task in plan.tasks]
+    fitted = []
+    for task in plan.tasks:
+        fitted.append(_Newton(plan, task).fitted(progress))
+    return fitted
 
 
 class _Newton:

@@ -49,7 +49,7 @@ class Run:
 
     def __init__(self, index: int, task: Task) -> None:
         self.index, self.task = index, task
-        self.alive = True
+        self.alive, self.halved = True, False
         self.history: dict[str, list[float]] = {"loss": [], "learning_rate": []}
         self.best, self.best_epoch, self.waited = math.nan, -1, 0
         self.kept: NDArray[Any] | None = None
@@ -381,7 +381,7 @@ def _halve(runs: Sequence[Run], halving: int) -> None:
         return _metrics.rank_key(run.task.metric, value), run.index
 
     for run in sorted(alive, key=key)[keep:]:
-        run.alive = False
+        run.alive, run.halved = False, True
 
 
 def _fitted(run: Run, scaled: Scaling | None, dtype: np.dtype[Any]) -> Fitted:
@@ -391,7 +391,7 @@ def _fitted(run: Run, scaled: Scaling | None, dtype: np.dtype[Any]) -> Fitted:
     history = {name: np.array(values) for name, values in run.history.items()}
     best = run.best_epoch if run.best_epoch >= 0 else run.epochs - 1
     converged = bool(np.isfinite(history["loss"]).all() and np.isfinite(weight).all())
-    return Fitted(weight, bias, history, run.epochs, best, converged)
+    return Fitted(weight, bias, history, run.epochs, best, converged, halved=run.halved)
 
 
 def warn_of_divergence(fitted: Sequence[Fitted]) -> None:

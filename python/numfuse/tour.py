@@ -1,4 +1,4 @@
-"""`numfuse tour`: a real model at work, told in the terminal and on one HTML page."""
+"""`numfuse tour`: every family at work, told in the terminal and on one HTML page."""
 
 import os
 from importlib.util import find_spec
@@ -11,7 +11,8 @@ PAGE = "numfuse-tour.html"
 LIBRARIES = ("matplotlib", "safetensors", "tokenizers")
 INTRODUCTION = (
     "A small language model, all-MiniLM-L6-v2, runs on NumPy alone: its matrix products are "
-    "NumPy's, its attention, GELU and layer norm are numfuse's fused kernels."
+    "NumPy's, its attention, GELU and layer norm are numfuse's fused kernels. After it come "
+    "diffusion on grids, and heads tuned on the model's embeddings and on other data."
 )
 
 

@@ -388,3 +388,20 @@ def test_ctrl_c_leaves_the_older_file():
     assert said == "numfuse tune: interrupted\n"
     with open("x.head.safetensors") as file:
         assert file.read() == "older"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_killed_command_goes_on_to_the_same_bits():
+    flags = ["--epochs", "300", "--batch-size", "16", "--quiet"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "numfuse", "tune", "x.npy", "y.csv", *flags, "--checkpoint", "c"],
+        env=os.environ | {"NUMFUSE_BACKEND": "numpy"},
+    )
+    waited = time.monotonic()
+    while not os.path.exists("c") and process.poll() is None and time.monotonic() < waited + 60:
+        time.sleep(0.01)
+    process.kill()
+    process.wait(timeout=60)
+    assert os.path.exists("c")
+    assert tune(*flags, "--checkpoint", "c") == 0
+    assert same("x.head.safetensors", fitted(solver="adamw", epochs=300, batch_size=16)[0])

@@ -185,14 +185,25 @@ def test_a_fit_that_diverges_warns_and_ends(dtype):
 
 
 def test_a_solver_that_stops_early_says_so():
-    for solver, settings in (("lbfgs", {}), ("newton", {})):
-        with pytest.warns(
-            numfuse.ConvergenceWarning,
-            match=f"{solver} stopped after 2 iterations with a gradient of",
-        ):
-            head = LinearHead(solver=solver, max_iter=2, **settings).fit(X, Y)
+    for solver in ("lbfgs", "newton"):
+        words = f"{solver} stopped after 2 iterations with a gradient of"
+        with pytest.warns(numfuse.ConvergenceWarning, match=words) as caught:
+            head = LinearHead(solver=solver, max_iter=2).fit(X, Y)
         assert not head.converged_
         assert head.n_iter_ == 2
+        assert [each.filename for each in caught] == [__file__]
+
+
+def test_warnings_point_to_the_call():
+    x, y = numbered()
+    head = LinearHead(loss="squared", solver="sgd", learning_rate=1e150, epochs=3)
+    with pytest.warns(numfuse.ConvergenceWarning) as caught:
+        head.fit(x, y)
+    assert [each.filename for each in caught] == [__file__]
+    sweep = numfuse.HeadSweep({"l2": [0.0, 0.1]}, solver="lbfgs", max_iter=1)
+    with pytest.warns(numfuse.ConvergenceWarning) as caught:
+        sweep.fit(X, Y)
+    assert [each.filename for each in caught] == [__file__]
 
 
 FILES = {

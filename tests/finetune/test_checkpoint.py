@@ -197,3 +197,25 @@ def test_files_that_are_no_checkpoint_are_refused_and_kept(tmp_path):
         with pytest.raises(ValueError, match=words):
             LinearHead(solver="sgd", epochs=3).fit(X, Y, checkpoint=path)
         assert path.read_bytes() == content
+
+
+def test_blocks_have_checkpoints_too(tmp_path):
+    path = tmp_path / "fit.safetensors"
+    blocks = [(X[:64], Y[:64]), (X[64:], Y[64:])]
+    settings = {"solver": "adamw", "batch_size": 32, "epochs": 6}
+    seen = []
+
+    def stop(targets, logits):
+        seen.append(0)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        LinearHead(**settings, metric=stop).fit(blocks, validation=VALIDATION, checkpoint=path)
+    head = LinearHead(**settings, metric=stop).fit(blocks, validation=VALIDATION, checkpoint=path)
+    np.testing.assert_array_equal(head.weight_, LinearHead(**settings).fit(blocks).weight_)
+    with pytest.raises(ValueError, match="its features differs"):
+        LinearHead(**settings, metric=stop).fit(
+            [(X[:64] + 1, Y[:64]), blocks[1]], validation=VALIDATION, checkpoint=path
+        )

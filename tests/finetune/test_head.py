@@ -417,3 +417,13 @@ def test_ties_go_to_the_first_class():
     head = LinearHead(loss="sigmoid").fit(X, Y == 0)
     head.weight_, head.bias_ = np.zeros((1, 6)), np.zeros(1)
     assert not head.predict(X).any()
+
+
+@pytest.mark.parametrize("solver", ["adamw", "lbfgs", "newton", "ridge"])
+def test_a_bar_changes_no_bit(solver, capsys):
+    x, y = numbered()
+    settings = {"loss": "squared", "solver": solver}
+    same(LinearHead(**settings).fit(x, y, progress=True), LinearHead(**settings).fit(x, y))
+    assert not capsys.readouterr().out
+    with pytest.raises(TypeError, match="^progress"):
+        LinearHead(**settings).fit(x, y, progress="yes")

@@ -133,6 +133,19 @@ def test_blocks_are_swept_as_they_are_fitted():
         same(head, LinearHead(**settings, **own).fit(blocks))
 
 
+@kernels
+def test_blocks_may_have_several_targets():
+    class Blocks:
+        def __iter__(self):
+            yield X[:64], {"kind": Y[:64], "first": Y[:64] == 0}
+            yield X[64:], {"kind": Y[64:], "first": Y[64:] == 0}
+
+    swept = HeadSweep({"targets": ["kind", "first"]}, **BATCHES).fit(Blocks())
+    for targets, head in zip((Y, Y == 0), swept.heads_, strict=True):
+        blocks = [(X[:64], targets[:64]), (X[64:], targets[64:])]
+        same(head, LinearHead(solver="adamw", **BATCHES).fit(blocks))
+
+
 def test_the_table_has_one_entry_a_head_and_the_last_keyword_is_fastest():
     grid = {"l2": [1e-3, 10.0], "bias": [True, False], "columns": [(0, 9), None]}
     swept = HeadSweep(grid, solver="lbfgs").fit(X, Y, validation=VALIDATION)
@@ -151,6 +164,7 @@ def test_the_table_has_one_entry_a_head_and_the_last_keyword_is_fastest():
         assert table["validation_metric"][index] == head.score(*VALIDATION)
 
 
+@kernels
 def test_the_best_head_is_the_one_of_the_best_metric_and_of_equal_ones_the_first():
     grid = {"l2": [100.0, 1e-3, 1e-3]}
     swept = HeadSweep(grid, metric="loss", solver="lbfgs").fit(X, Y, validation=VALIDATION)
@@ -169,6 +183,21 @@ def test_metrics_of_which_less_is_better_rank_so():
     swept = HeadSweep({"l2": [10.0, 1e-3]}, metric="mse", loss="squared", solver="lbfgs")
     swept.fit(x[:100], y[:100], validation=(x[100:], y[100:]))
     assert swept.best_index_ == 1
+
+
+def test_swept_numbers_are_arrays_of_numbers_and_the_rest_objects():
+    grid = {"l2": np.logspace(-3, 0, 3), "warmup": [0, 0.5], "anchor": [None, np.zeros((3, 9))]}
+    table = HeadSweep(grid, epochs=1).fit(X, Y).results_
+    assert table["l2"].dtype == np.float64
+    assert table["l2"][::4].tolist() == np.logspace(-3, 0, 3).tolist()
+    assert table["warmup"].dtype == np.float64
+    assert table["anchor"].dtype == object
+    assert table["anchor"][0] is None
+    table = (
+        HeadSweep({"schedule": ["linear", "cosine"], "seed": [1, 2]}, epochs=1).fit(X, Y).results_
+    )
+    assert table["schedule"].dtype.kind == "U"
+    assert table["seed"].tolist() == [1, 2, 1, 2]
 
 
 def test_the_best_head_takes_its_own_columns():
@@ -202,6 +231,19 @@ def test_histories_are_padded_where_a_head_stopped():
         assert values.shape == (2, 12)
         assert np.isnan(values[0, short:]).all()
         assert np.isfinite(values[1]).all()
+
+
+def test_heads_that_stop_by_themselves_rank_by_their_best_epoch():
+    swept = HeadSweep(
+        [{"learning_rate": 0.5, "early_stopping": 2}, {"learning_rate": 1e-5}],
+        epochs=200,
+        metric="loss",
+    ).fit(X, Y, validation=VALIDATION)
+    short, long = swept.heads_
+    assert short.n_iter_ < long.n_iter_
+    assert swept.results_["rank"].tolist() == [1, 2]
+    best = short.history_["validation_metric"].min()
+    assert swept.results_["validation_metric"][0] == best
 
 
 def test_a_saved_sweep_comes_back(tmp_path):

@@ -96,6 +96,47 @@ def test_plate_names_method_and_what_it_saves(read):
     assert re.search(r"600 s spectral [\d,]+ explicit steps", table)
 
 
+def test_embeddings_need_fewer_labels_than_words(read):
+    table = read.text.split("Right on modules not seen before")[1].split("With 5 labels")[0]
+    rows = re.findall(r"\b(\d+) (\d+\.\d\d) (\d+\.\d\d)", table)
+    assert [int(count) for count, _, _ in rows] == [1, 2, 5, 10, 20, 50]
+    assert all(float(embedded) > float(words) + 5 for _, embedded, words in rows)
+    assert float(rows[-1][1]) > 40
+
+
+def test_no_module_and_no_text_is_on_two_sides():
+    from numfuse._tour.docstrings import AREAS, collect, part_of_modules
+
+    parts = part_of_modules()
+    assert len(parts) == sum(len(names.split()) for names in AREAS.values())
+    found = collect()
+    assert len(set(found.texts)) == len(found.texts) > 2000
+    assert all(len(text) >= 20 for text in found.texts)
+    for area in AREAS:
+        assert set(found.parts[found.areas == area]) == {"train", "choose", "test"}
+
+
+def test_class_weights_find_more_and_alarm_more(read):
+    table = read.text.split("synthetic transactions class_weight")[1]
+    (_, none, alarms), (_, balanced, more) = re.findall(
+        r"(none|balanced) (\d+) of \d+ ([\d,]+) of", table
+    )[:2]
+    assert int(none) < int(balanced)
+    assert int(alarms.replace(",", "")) < int(more.replace(",", ""))
+
+
+@pytest.mark.parametrize("chapter", ["digits", "fraud"])
+def test_without_scikit_learn_the_chapter_says_so(chapter, monkeypatch):
+    from numfuse._tour import CHAPTERS
+    from numfuse._tour.chapter import Guide
+
+    (make,) = (one for one in CHAPTERS if one.__name__ == chapter)
+    monkeypatch.setitem(make.__globals__, "find_spec", lambda name: None)
+    made = make(Guide(lambda what: None))
+    words = " ".join(part for part in made.parts if isinstance(part, str))
+    assert "come with scikit-learn, not installed here" in words
+
+
 def test_stir_has_no_source_and_leaves_the_walls_alone():
     from numfuse._tour.ink import make_glass
 

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from .chapter import Chapter, Guide
 from .check import check
+from .digits import digits
+from .docstrings import docstrings
+from .fraud import fraud
 from .heads import heads
 from .ink import ink
 from .meaning import meaning
@@ -17,4 +20,7 @@ CHAPTERS: tuple[Callable[[Guide], Chapter], ...] = (
     ink,
     particles,
     plate,
+    docstrings,
+    digits,
+    fraud,
 )

@@ -17,7 +17,7 @@ from numfuse import HeadSweep, LinearHead, _options
 from numfuse.reference import finetune as reference
 
 from . import objects
-from .interrupts import Stopped, stop
+from .interrupts import Stopped, other_python_threads_run_during_a_kernel, stop
 
 REFERENCE_NAMES = reference.__all__
 RNG = np.random.default_rng(0)
@@ -113,6 +113,25 @@ def what_is_not_fitted_says_so(name, example):
             getattr(made(name), method)(X)
     with pytest.raises(numfuse.NotFittedError):
         made(name).save("nowhere")
+
+
+class Epoch:
+    """One long epoch, as the examples of functions are."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def large(self):
+        row = RNG.standard_normal((1, 512)).astype(np.float32)
+        features = np.broadcast_to(row, (300_000, 512))
+        return {"features": features, "targets": np.arange(len(features)) % 2}
+
+    def call(self, **data):
+        return made(self.name, epochs=1, shuffle=False).fit(**data)
+
+
+def other_python_threads_run_during_an_epoch(name, example):
+    other_python_threads_run_during_a_kernel(name, Epoch(name))
 
 
 def ctrl_c_leaves_the_object_as_it_was(name, example):
@@ -279,7 +298,10 @@ ERRORS = [
     every_bad_keyword_is_refused_by_name, an_unknown_keyword_is_a_type_error,
     a_refused_fit_changes_nothing, what_is_not_fitted_says_so,
 ]  # fmt: skip
-INTERRUPTS = [ctrl_c_leaves_the_object_as_it_was, ctrl_c_stops_within_a_long_epoch]
+INTERRUPTS = [
+    other_python_threads_run_during_an_epoch, ctrl_c_leaves_the_object_as_it_was,
+    ctrl_c_stops_within_a_long_epoch,
+]  # fmt: skip
 SETTINGS = [fits_have_the_same_bits_at_any_number_of_threads]
 BACKEND = [both_backends_agree]
 RANDOM = [the_seed_decides_the_order_of_rows]
