@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         description=(
             "Embed a few dozen sentences with MiniLM, print nearest neighbours, draw attention "
             "weights; let ink spread in a stirred glass, particles in layers, heat in a plate; "
-            "tune heads on docstrings, digits and a rare class; and write one HTML page with all pictures."
+            "tune heads on docstrings, digits and a rare class; and write one HTML page with all "
+            "pictures."
         ),
     )
     _add_output(tour, "numfuse-tour")
