@@ -55,8 +55,8 @@ class Tune(Case):
 
     @property
     def learning_rate(self) -> float:
-        """PyTorch's default for AdamW, and what its examples have for SGD."""
-        return 0.1 if self.optimizer == "sgd" else 1e-3
+        """Small enough that rounding is not blown up: SGD at 0.1 is chaotic on such features."""
+        return 1e-3
 
     def inputs(self) -> dict[str, Array]:
         generator = self.generator()
