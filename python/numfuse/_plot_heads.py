@@ -341,7 +341,7 @@ def precision_recall(
     ax.set_xlabel("recall: found share of the positives")
     ax.set_ylabel("precision: positive share of the found")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 

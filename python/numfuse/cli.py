@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--family",
         action="append",
-        choices=("attention", "layers", "model", "diffusion", "certified"),
+        choices=("attention", "layers", "model", "diffusion", "certified", "tune"),
         default=[],
         help="only this family; may be given again",
     )
@@ -89,11 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
     tour = commands.add_parser(
         "tour",
-        help="see a real model, and diffusion, at work",
+        help="see a real model, diffusion and tuned heads at work",
         description=(
             "Embed a few dozen sentences with MiniLM, print nearest neighbours, draw attention "
             "weights; let ink spread in a stirred glass, particles in layers, heat in a plate; "
-            "and write one HTML page with all pictures."
+            "tune heads on docstrings, digits and a rare class; and write one HTML page with all "
+            "pictures."
         ),
     )
     _add_output(tour, "numfuse-tour")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Yardstick = Literal["sgemm", "dgemm", "read"]
-FAMILIES = ("attention", "layers", "model", "diffusion", "certified")
+FAMILIES = ("attention", "layers", "model", "diffusion", "certified", "tune")
 
 
 @dataclass(frozen=True, kw_only=True)

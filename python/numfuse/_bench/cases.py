@@ -2,7 +2,8 @@
 
 The work is what the answer needs, not what an engine happens to do:
 ``4·batch·heads·queries·keys·head_dim`` FLOPs, half of it when causal; for one query the bytes of
-the keys and values, each read once. Cases of diffusion are those of `diffusion`.
+the keys and values, each read once. Cases of diffusion are those of
+`diffusion`, cases of fine-tuning those of `finetune`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import diffusion, texts
+from . import diffusion, finetune, texts
 from .case import FAMILIES, Array, Case, Yardstick
 
 __all__ = [
@@ -312,6 +313,7 @@ CASES: tuple[Case, ...] = (
     Embedding(name="minilm-documents-few", title="MiniLM, 8 docstrings", documents=8, quick=True),
     Embedding(name="minilm-sentence", title="MiniLM, one short sentence", documents=1, quick=True),
     *diffusion.CASES,
+    *finetune.CASES,
 )
 
 

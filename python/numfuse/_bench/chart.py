@@ -19,6 +19,8 @@ COLOURS = {
     "numba": "#0072B2",
     "devito": "#332288",
     "pypde": "#882255",
+    "torch_loop": "#AA4499",
+    "sklearn": "#117733",
 }
 BAR = 0.2  # inches
 

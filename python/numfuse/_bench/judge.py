@@ -8,7 +8,7 @@ not about the last bit.
 
 Of large attention cases the truth covers eight blocks of query rows, spread from the first row to
 the last, in every head: the score matrix in float64 would be too much. Of diffusion see
-`judge_diffusion`.
+`judge_diffusion`, of fine-tuning `judge_finetune`.
 """
 
 import math
@@ -19,11 +19,13 @@ import numpy as np
 
 from numfuse import reference
 
-from . import cases, judge_diffusion
+from . import cases, judge_diffusion, judge_finetune
 from .cases import Array, Attention, Embedding, Layer
 from .child import Handler
 from .contestant import read_arrays
 from .diffusion import Certified, Heat
+from .finetune import Path as Penalties
+from .finetune import Tune
 from .peers import reference as reference_engine
 
 BLOCKS = 8
@@ -59,6 +61,8 @@ def tolerance(case: cases.Case) -> float:
     """Return the largest error of an answer that may be timed."""
     if isinstance(case, Certified):
         return case.tolerance
+    if isinstance(case, Tune | Penalties):
+        return judge_finetune.tolerance(case)
     return 1e-5 if isinstance(case, Embedding) else 128 * float(np.finfo(case.dtype).eps)
 
 
@@ -76,6 +80,10 @@ def find_truth(case: cases.Case, inputs: dict[str, Array]) -> tuple[Array, Array
         return judge_diffusion.heat(case, exact)
     if isinstance(case, Certified):
         return judge_diffusion.certified(exact)
+    if isinstance(case, Tune):
+        return judge_finetune.tuned(case, exact)
+    if isinstance(case, Penalties):
+        return judge_finetune.least(case, exact)
     truth = reference_engine.to_numpy(reference_engine.prepare(case, inputs)())
     return truth.astype(np.float64), np.ones(1)
 
@@ -104,6 +112,10 @@ def error_of(case: cases.Case, answer: Array, truth: Array, size: Array) -> floa
         return float((1 - (answer * truth).sum(axis=1) / lengths).max())
     if isinstance(case, Certified):
         return judge_diffusion.largest_norm(answer - truth, size)
+    if isinstance(case, Tune):
+        return judge_finetune.drift(answer, truth, size)
+    if isinstance(case, Penalties):
+        return judge_finetune.excess(case, answer, size)
     difference = np.abs(answer - truth)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.where(difference == 0, 0, difference / size).max())

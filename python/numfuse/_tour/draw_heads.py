@@ -47,7 +47,7 @@ def by_labels(
         axes.set_ylabel("right on held-out rows")
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=1 if narrow else 2, frameon=False)
-        return png(figure)
+        return png(figure, colours=128)
 
 
 def sweep(
@@ -58,7 +58,7 @@ def sweep(
         figure = Figure(figsize=(5.2, 3.6) if narrow else (7.2, 3.8), layout="constrained")
         axes = plot.sweep(results, x, y, ax=figure.add_subplot())
         axes.set_title(title)
-        return png(figure)
+        return png(figure, colours=128)
 
 
 def confusion(
@@ -70,7 +70,7 @@ def confusion(
         plot.confusion(
             targets, predictions, classes=classes, normalize=True, ax=figure.add_subplot()
         )
-        return png(figure)
+        return png(figure, colours=128)
 
 
 def learning(history: Mapping[str, NDArray[Any]], *, narrow: bool = False) -> bytes:
@@ -78,7 +78,7 @@ def learning(history: Mapping[str, NDArray[Any]], *, narrow: bool = False) -> by
     with rc_context(STYLE | ({"font.size": 9} if narrow else {})):
         figure = Figure(figsize=(4.8, 3.8) if narrow else (7.2, 4.0), layout="constrained")
         plot.learning_curves(history, ax=figure.add_subplot())
-        return png(figure)
+        return png(figure, colours=128)
 
 
 def precision_recall(
@@ -88,4 +88,4 @@ def precision_recall(
     with rc_context(STYLE | ({"font.size": 9} if narrow else {})):
         figure = Figure(figsize=(4.8, 4.4) if narrow else (7.2, 4.6), layout="constrained")
         plot.precision_recall(targets, scores, ax=figure.add_subplot())
-        return png(figure)
+        return png(figure, colours=128)

@@ -37,7 +37,7 @@ def fraud(guide: Guide) -> Chapter:
                 "Accuracy says nothing here: whoever never speaks of fraud is right on "
                 f"{1 - truth.mean():.1%}. Class weights move the threshold: nearly all fraud is "
                 "found, for many false alarms. The order of the rows, and so the curve below, "
-                "they hardly change."
+                "gets no better by them."
             ),
             _curve(truth, best),
             *_tumours(),
@@ -113,7 +113,7 @@ def _curve(truth: NDArray[np.bool_], scores: dict[str, NDArray[Any]]) -> Picture
         "Precision over recall for all thresholds of the head's logit. Whoever can look at a "
         "hundred rows a day chooses the threshold here; no class weight is needed for that.",
         "Precision–recall curves of two heads, with and without class weights, on synthetic data "
-        f"with {POSITIVES:.1%} positives. They lie close together, far above the share of "
+        f"with {POSITIVES:.1%} positives. Both lie far above the share of "
         "positives.",
         draw_heads.precision_recall(truth, shown),
         draw_heads.precision_recall(truth, shown, narrow=True),

@@ -23,6 +23,7 @@ OURS = "numfuse"
 REFERENCE = "reference"
 # The families of the libraries for networks.
 _NETWORKS = ("attention", "layers", "model")
+_TORCH = (*_NETWORKS, "tune")
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,16 @@ ROSTER = (
     Contestant(OURS, "numfuse", environment=_KERNELS),
     # Within a tolerance numfuse chooses its method; beside it stands its explicit method.
     Contestant("explicit", "explicit", families=("certified",), environment=_KERNELS),
-    Contestant(REFERENCE, "reference", families=(*_NETWORKS, "diffusion"), environment=_NO_KERNELS),
     Contestant(
-        "numpy", "NumPy", families=("attention", "layers", "diffusion"), environment=_NO_KERNELS
+        REFERENCE, "reference", families=(*_NETWORKS, "diffusion", "tune"), environment=_NO_KERNELS
     ),
     Contestant(
-        "torch", "PyTorch", requires=("torch",), families=_NETWORKS, environment=_NO_KERNELS
+        "numpy",
+        "NumPy",
+        families=("attention", "layers", "diffusion", "tune"),
+        environment=_NO_KERNELS,
     ),
+    Contestant("torch", "PyTorch", requires=("torch",), families=_TORCH, environment=_NO_KERNELS),
     Contestant(
         "onnxruntime",
         "onnxruntime",
@@ -69,6 +73,21 @@ ROSTER = (
         "OpenVINO",
         requires=("openvino",),
         families=("attention",),
+        environment=_NO_KERNELS,
+    ),
+    # Many heads one after the other; the other engine trains them as one wide layer.
+    Contestant(
+        "torch_loop",
+        "PyTorch, a loop",
+        requires=("torch",),
+        families=("tune",),
+        environment=_NO_KERNELS,
+    ),
+    Contestant(
+        "sklearn",
+        "scikit-learn",
+        requires=("sklearn",),
+        families=("tune",),
         environment=_NO_KERNELS,
     ),
     *(

@@ -14,6 +14,8 @@ import numpy as np
 from numfuse._bench.cases import Array, Attention, Case
 from numfuse._bench.child import RefusalError
 from numfuse._bench.diffusion import Heat
+from numfuse._bench.finetune import Path as Penalties
+from numfuse._bench.finetune import Tune
 
 from . import numfuse as ours
 
@@ -32,6 +34,8 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     if isinstance(case, Attention):
         refuse_if_too_large(case, SCORE_MATRICES)
     if isinstance(case, Heat) and case.cells * case.steps > MOST_UPDATES:
+        raise RefusalError("it would take too long")
+    if isinstance(case, Penalties) or (isinstance(case, Tune) and case.outputs > 100):
         raise RefusalError("it would take too long")
     return ours.prepare(case, inputs)
 

@@ -12,13 +12,16 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from numfuse._bench.cases import Array, Attention, Case, Embedding, Layer
 from numfuse._bench.child import RefusalError
+from numfuse._bench.finetune import Path, Tune
 
 from ._masks import dense_mask
+from .numfuse import in_order_first
 
 _inference = ExitStack()
 
@@ -44,11 +47,21 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     """Copy the inputs into memory that PyTorch aligned."""
     if isinstance(case, Embedding):
         return _embedding(case, inputs)
-    tensors = {name: torch.from_numpy(array).clone() for name, array in inputs.items()}
+    tensors = copies(inputs)
+    if isinstance(case, Tune):
+        return in_order_first(lambda shuffle: [train(case, tensors, case.heads, shuffle=shuffle)])
+    if isinstance(case, Path):
+        raise RefusalError("its LBFGS has no penalty")
     if isinstance(case, Attention):
         return _attention(case, inputs, tensors)
     assert isinstance(case, Layer)
     return _layer(case, tensors)
+
+
+def copies(inputs: dict[str, Array]) -> dict[str, Any]:
+    """Return tensors that training can take: made outside of inference mode."""
+    with torch.inference_mode(mode=False):
+        return {name: torch.from_numpy(array).clone() for name, array in inputs.items()}
 
 
 def _attention(
@@ -105,7 +118,43 @@ def _embedding(case: Embedding, inputs: dict[str, Array]) -> Callable[[], Any]:
     return lambda: torch.cat([embed(batch) for batch in batches])
 
 
+@torch.inference_mode(mode=False)  # type: ignore[untyped-decorator]
+def train(case: Tune, tensors: dict[str, Any], heads: int, *, shuffle: bool) -> Any:
+    """Return the weights (heads, outputs, width) of one wide layer after the epochs.
+
+    A loop as PyTorch's own tutorials have it, with rows taken by index. Heads share no weight: the
+    loss is the sum of theirs.
+    """
+    features, labels = tensors["features"], tensors["labels"]
+    with torch.enable_grad():
+        layer = torch.nn.Linear(case.width, heads * case.outputs)
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+        optimizer: Any
+        if case.optimizer == "sgd":
+            optimizer = torch.optim.SGD(layer.parameters(), lr=case.learning_rate, momentum=0.9)
+        else:
+            rate = case.learning_rate
+            optimizer = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=0.0)
+        rows = len(features)
+        for _ in range(case.epochs):
+            order = torch.randperm(rows) if shuffle else torch.arange(rows)
+            for start in range(0, rows, case.batch):
+                chosen = order[start : start + case.batch]
+                logits, target = layer(features[chosen]), labels[chosen]
+                if heads > 1:
+                    logits = logits.view(len(chosen), heads, case.outputs).permute(0, 2, 1)
+                    target = target[:, None].expand(-1, heads)
+                loss = functional.cross_entropy(logits, target) * heads
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+    return layer.weight.detach().view(heads, case.outputs, case.width)
+
+
 def to_numpy(result: Any) -> Array:
-    """Look at the tensor's memory."""
+    """Look at the tensor's memory; of layers, at each, as (heads, outputs, width)."""
+    if isinstance(result, list):
+        return np.concatenate([weight.numpy() for weight in result])
     array: Array = result.numpy()
     return array
