@@ -285,6 +285,9 @@ def test_scaled_dot_product_attention_explains(engine, arguments, words):
 
 def bad_values():
     for function, constraints in _options.CONSTRAINTS.items():
+        # What classes refuse is a cell of the table's.
+        if example(f"numfuse.{function}") is None:
+            continue
         for argument, constraint in constraints.items():
             for number, bad in enumerate(constraint.bad):
                 yield pytest.param(function, argument, bad, id=f"{function}-{argument}-{number}")
