@@ -48,9 +48,11 @@ def test_engines_train_many_heads_as_one(name):
     assert error(name, tune(heads=3)) < 2e-5
 
 
-@pytest.mark.parametrize("name", ["numfuse", "numpy"])
-def test_later_calls_shuffle(name):
-    case = tune("sgd")
+@pytest.mark.parametrize(
+    ("name", "heads"), [("numfuse", 1), ("numpy", 1), ("torch", 1), ("torch_loop", 2)]
+)
+def test_later_calls_shuffle(name, heads):
+    case = tune("sgd", heads=heads)
     served = engine(name)
     call = served.prepare(case, case.inputs())
     first, second = (np.array(served.to_numpy(call())) for _ in range(2))

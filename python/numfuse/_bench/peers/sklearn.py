@@ -1,4 +1,4 @@
-"""scikit-learn's LogisticRegression, one penalty after the other.
+"""scikit-learn's LogisticRegression, from the strongest penalty on, each from the one before.
 
 https://scikit-learn.org/stable/modules/generated/sklearn.linear_model.LogisticRegression.html
 """
@@ -29,15 +29,18 @@ def prepare(case: Case, inputs: dict[str, Array]) -> Callable[[], Any]:
     if not isinstance(case, Path):
         raise RefusalError("heads at the optimum only")
     features, labels = inputs["features"], inputs["labels"]
-    strengths = (1 / (case.penalties * case.samples)).tolist()
-    return lambda: [
-        LogisticRegression(C=strength, max_iter=1000).fit(features, labels)
-        for strength in strengths
-    ]
+    strengths = 1 / (case.penalties * case.samples)
+
+    def fit() -> dict[int, Array]:
+        model, found = LogisticRegression(max_iter=1000, warm_start=True), {}
+        for place in np.argsort(strengths).tolist():
+            model.set_params(C=float(strengths[place])).fit(features, labels)
+            found[place] = np.column_stack([model.coef_, model.intercept_])
+        return found
+
+    return fit
 
 
-def to_numpy(result: list[Any]) -> Array:
-    """Put each model's intercepts beside its coefficients."""
-    return np.array(
-        [np.concatenate([model.coef_, model.intercept_[:, None]], axis=1) for model in result]
-    )
+def to_numpy(result: dict[int, Array]) -> Array:
+    """Put the weights, intercepts beside them, in the penalties' order."""
+    return np.array([result[place] for place in sorted(result)])

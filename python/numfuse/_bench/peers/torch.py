@@ -1,8 +1,9 @@
-"""PyTorch on the CPU: inference mode, tensors of its own, its fused attention.
+"""PyTorch on the CPU: inference mode but where it trains, tensors of its own, its fused attention.
 
 https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html
 https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html
 https://huggingface.co/docs/transformers/attention_interface
+https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
 """
 
 from collections.abc import Callable
@@ -134,8 +135,8 @@ def train(case: Tune, tensors: dict[str, Any], heads: int, *, shuffle: bool) -> 
         if case.optimizer == "sgd":
             optimizer = torch.optim.SGD(layer.parameters(), lr=case.learning_rate, momentum=0.9)
         else:
-            rate = case.learning_rate
-            optimizer = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=0.0)
+            settings = {"lr": case.learning_rate, "weight_decay": 0.0, "fused": True}
+            optimizer = torch.optim.AdamW(layer.parameters(), **settings)
         rows = len(features)
         for _ in range(case.epochs):
             order = torch.randperm(rows) if shuffle else torch.arange(rows)
@@ -143,8 +144,8 @@ def train(case: Tune, tensors: dict[str, Any], heads: int, *, shuffle: bool) -> 
                 chosen = order[start : start + case.batch]
                 logits, target = layer(features[chosen]), labels[chosen]
                 if heads > 1:
-                    logits = logits.view(len(chosen), heads, case.outputs).permute(0, 2, 1)
-                    target = target[:, None].expand(-1, heads)
+                    logits = logits.view(-1, case.outputs)
+                    target = target.repeat_interleave(heads)
                 loss = functional.cross_entropy(logits, target) * heads
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
