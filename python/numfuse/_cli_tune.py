@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -287,15 +288,35 @@ def import_plot() -> Any:
 def _output(options: argparse.Namespace) -> Path:
     """Return where the head goes, once it is known that it can."""
     output: Path | None = options.output
+    source, _ = files.place(options.features)
     if output is None:
-        name, colon, _ = options.features.rpartition(":")
-        source = Path(name if colon and name.endswith(".safetensors") else options.features)
         output = source.with_name(f"{source.stem}.head.safetensors")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent} is no folder, so {output} cannot be written")
     if output.is_dir():
         raise IsADirectoryError(f"{output} is a folder; name a file")
+    others = {
+        "FEATURES": source, "LABELS": options.labels, "--groups": options.groups,
+        "--checkpoint": options.checkpoint,
+    }  # fmt: skip
+    _check_apart("--output", output, others)
+    del others["--checkpoint"]
+    _check_apart("--checkpoint", options.checkpoint, others)
     return output
+
+
+def _check_apart(name: str, written: Path | None, others: dict[str, Path | None]) -> None:
+    """Refuse to write over a file that is something else as well."""
+    for other, path in others.items():
+        if written is None or path is None:
+            continue
+        # By their names too: neither has to be there yet.
+        same = os.path.realpath(written) == os.path.realpath(path)
+        if same or (written.exists() and path.exists() and written.samefile(path)):
+            raise ValueError(
+                f"{name} is {written}, but {other} is the same file, which would be written over; "
+                f"name another by {name} FILE"
+            )
 
 
 def _loss(loss: str, targets: Array) -> str:

@@ -23,13 +23,8 @@ FOLDS = 5
 
 def features(text: str, *, bfloat16: bool) -> Array:
     """Map a .npy file, or read a tensor of a safetensors file, given as FILE:KEY."""
-    name, colon, key = text.rpartition(":")
-    if colon and name.endswith(".safetensors"):
-        array = _tensor(Path(name), key)
-    elif text.endswith(".safetensors"):
-        array = _tensor(Path(text), None)
-    else:
-        array = _numpy(Path(text), mapped=True)
+    path, key = place(text)
+    array = _tensor(path, key) if path.suffix == ".safetensors" else _numpy(path, mapped=True)
     if array.ndim != 2:
         raise ValueError(f"{text} has shape {array.shape}, but features have (rows, columns)")
     if not bfloat16:
@@ -43,6 +38,14 @@ def features(text: str, *, bfloat16: bool) -> Array:
     except ImportError:
         return array
     return array.view(ml_dtypes.bfloat16)
+
+
+def place(text: str) -> tuple[Path, str | None]:
+    """Split what features were given as into the file and, of FILE.safetensors:KEY, the key."""
+    name, colon, key = text.rpartition(":")
+    if colon and name.endswith(".safetensors"):
+        return Path(name), key
+    return Path(text), None
 
 
 def widened(array: Array) -> Array:

@@ -255,6 +255,45 @@ def test_output_goes_where_it_is_sent():
     assert os.listdir("there") == ["head.safetensors"]
 
 
+WRITTEN_OVER = [
+    (["--output", "./x.npy"], "--output is x.npy, but FEATURES is the same file"),
+    (["--output", "y.csv"], "--output is y.csv, but LABELS is the same file"),
+    (["--output", "link"], "--output is link, but LABELS is the same file"),
+    (["--output", "hard"], "--output is hard, but LABELS is the same file"),
+    (["--output", "y.csv", "--groups", "g.csv"], "--output is y.csv, but LABELS"),
+    (["--output", "g.csv", "--groups", "g.csv"], "--output is g.csv, but --groups"),
+    (["--output", "new", "--checkpoint", "folder/../new"], "--output is new, but --checkpoint"),
+    (["--checkpoint", "x.head.safetensors"], "--output is x.head.safetensors, but --checkpoint"),
+    (["--checkpoint", "x.npy"], "--checkpoint is x.npy, but FEATURES is the same file"),
+    (["--checkpoint", "y.csv"], "--checkpoint is y.csv, but LABELS is the same file"),
+    (["--checkpoint", "g.csv", "--groups", "g.csv"], "--checkpoint is g.csv, but --groups"),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize(("flags", "message"), WRITTEN_OVER)
+def test_nothing_given_is_written_over(flags, message, monkeypatch, capsys):
+    os.mkdir("folder")
+    os.symlink("y.csv", "link")
+    os.link("y.csv", "hard")
+    write("g.csv", range(ROWS))
+    before = {name: os.stat(name).st_mtime_ns for name in os.listdir()}
+    monkeypatch.setattr("numfuse._cli_tune.Job", None)  # no work is begun
+    assert tune(*flags) == 1
+    said = capsys.readouterr().err
+    assert f"numfuse tune: {message}" in said
+    assert f"name another by {message.split()[0]} FILE\n" in said
+    assert {name: os.stat(name).st_mtime_ns for name in os.listdir()} == before
+
+
+def test_file_of_the_tensor_that_is_read_is_not_written_over(capsys):
+    _safetensors.write("x.safetensors", {"a": FEATURES})
+    before = os.stat("x.safetensors").st_mtime_ns
+    assert tune("--output", "x.safetensors", features="x.safetensors:a") == 1
+    assert "--output is x.safetensors, but FEATURES is the same" in capsys.readouterr().err
+    assert os.stat("x.safetensors").st_mtime_ns == before
+
+
 def test_quiet_says_nothing(capfd):
     assert tune("--quiet") == 0
     assert capfd.readouterr() == ("", "")
