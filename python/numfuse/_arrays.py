@@ -154,6 +154,8 @@ def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None
         error, problem = ValueError, f"has shape {out.shape}, but the result has {shape}"
     elif not out.flags.writeable:
         error, problem = ValueError, "is read-only, but the result is written to it"
+    elif _overlaps_itself(out):
+        error, problem = ValueError, "has elements that share memory, but the result's differ"
     else:
         return
     raise error(f"out {problem}; pass np.empty({shape}, np.{dtype}), or leave out= away.")
@@ -200,3 +202,22 @@ def _may_overlap_itself(array: NDArray[Any]) -> bool:
                 return True
             covered += stride * (length - 1)
     return False
+
+
+def _overlaps_itself(array: NDArray[Any]) -> bool:
+    """Whether two elements share memory: exactly, unlike `_may_overlap_itself`."""
+    if not _may_overlap_itself(array):
+        return False
+    moves = [
+        (abs(stride), length)
+        for stride, length in zip(array.strides, array.shape, strict=True)
+        if length > 1
+    ]
+    last = sum(stride * (length - 1) for stride, length in moves)
+    if last < (array.size - 1) * array.itemsize:
+        return True
+    starts = np.zeros(1, np.intp)
+    for stride, length in moves:
+        starts = np.add.outer(starts, np.arange(length) * stride).ravel()
+    starts.sort()
+    return bool((np.diff(starts) < array.itemsize).any())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 import numfuse
 from numfuse import Diffusion
@@ -18,6 +19,10 @@ def read_only():
     out = np.empty(SHAPE)
     out.flags.writeable = False
     return out
+
+
+def sliding():
+    return as_strided(np.zeros(11), SHAPE, (8, 8))
 
 
 def one(index, value, *shape):
@@ -186,6 +191,7 @@ DIFFUSE = {
     "out of another shape": ({"out": x(7, 5)}, ValueError, ["out has shape (7, 5)", "(5, 7)", "np.empty"]),
     "out of another dtype": ({"out": x(5, 7, dtype=np.float32)}, TypeError, ["out is float32", "the result is float64"]),
     "out that is read-only": ({"out": read_only()}, ValueError, ["out is read-only"]),
+    "out that overlaps itself": ({"out": sliding()}, ValueError, ["out has elements that share memory", "np.empty"]),
     "out that is a list": ({"out": [0.0]}, TypeError, ["out is a list"]),
 }  # fmt: skip
 IN_ADVANCE = {"field", "time", "steps", "dt", "start_time", "out"}
@@ -248,6 +254,14 @@ def test_a_refused_call_leaves_out_alone(engine):
     assert (out == 7).all()
 
 
+def test_an_out_whose_rows_interleave_is_filled(engine):
+    field = np.arange(6.0).reshape(2, 3)
+    out = as_strided(np.zeros(8), (2, 3), (24, 16))
+    usual = numfuse.diffuse(field, 1.0, steps=1, dt=0.1)
+    assert numfuse.diffuse(field, 1.0, steps=1, dt=0.1, out=out) is out
+    np.testing.assert_array_equal(out, usual)
+
+
 IMAGE = {
     "an image of bytes": ({"image": x(5, 7, dtype=np.uint8)}, TypeError, ["image is uint8", "float32 or float64"]),
     "an image of complex numbers": ({"image": x(5, 7, dtype=complex)}, TypeError, ["image is complex128"]),
@@ -264,6 +278,7 @@ IMAGE = {
     "a step beyond stability": ({"dt": 0.26}, ValueError, ["dt is 0.26", "0.25", "2 space axes"]),
     "a step of zero": ({"dt": 0.0}, ValueError, ["dt is 0.0", "> 0"]),
     "out of another shape": ({"out": x(7, 5)}, ValueError, ["out has shape (7, 5)", "(5, 7)"]),
+    "out that overlaps itself": ({"out": sliding()}, ValueError, ["out has elements that share memory", "np.empty"]),
 }  # fmt: skip
 
 

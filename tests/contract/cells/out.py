@@ -4,6 +4,7 @@ import tempfile
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 from attention.layouts import (
     every_second_column,
@@ -74,6 +75,17 @@ def a_read_only_array_is_refused(name, example):
     assert (out == 0).all()
 
 
+def an_array_that_overlaps_itself_is_refused(name, example):
+    usual = expected(example)
+    steps = np.array(usual.strides) // usual.itemsize
+    room = np.zeros(usual.size, usual.dtype)
+    for strides in (0 * steps, np.minimum(steps, 1), np.maximum(steps - 1, 1)):
+        out = as_strided(room, usual.shape, tuple(strides * usual.itemsize))
+        with pytest.raises(ValueError, match="out has elements that share memory"):
+            example.call(out=out)
+        assert (room == 0).all()
+
+
 def what_is_no_array_is_refused(name, example):
     usual = expected(example)
     for out in (usual.tolist(), 1.0, "out", (usual,), np.ma.masked_array(usual)):
@@ -106,5 +118,6 @@ def an_out_that_overlaps_an_input_gets_the_same_bits(name, example):
 ALL = [
     the_array_given_is_returned_with_the_same_bits, a_memory_map_is_filled, another_shape_is_refused,
     another_dtype_is_refused, a_read_only_array_is_refused, what_is_no_array_is_refused,
-    a_refused_call_leaves_out_alone, an_out_that_overlaps_an_input_gets_the_same_bits,
+    an_array_that_overlaps_itself_is_refused, a_refused_call_leaves_out_alone,
+    an_out_that_overlaps_an_input_gets_the_same_bits,
 ]  # fmt: skip
