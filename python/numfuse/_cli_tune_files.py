@@ -91,31 +91,88 @@ def labels(path: Path, column: str | None, rows: int) -> Array:
 
 
 def _column(path: Path, name: str | None, rows: int) -> list[str]:
-    """Read a column of a .csv file; a single one may have a header."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = [line for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a .csv file: {error}") from error
-    if not table:
-        raise ValueError(f"{path} is empty")
+    """Read a column of a .csv file; a single one may have a header.
+
+    One text too few or too many would shift all others by a row, so none is passed over.
+    """
+    table = _table(path)
     if name is not None:
-        header = table.pop(0)
+        _, header = table.pop(0)
         if name not in header:
             raise ValueError(
                 f"{path} has no column {name!r}, but {', '.join(map(repr, header))}; name one"
             )
-        place = header.index(name)
-    elif len(table[0]) > 1:
-        raise ValueError(f"{path} has {len(table[0])} columns; name one by --column NAME")
+        if header.count(name) > 1:
+            raise ValueError(f"{path} has {header.count(name)} columns {name!r}; rename the others")
+        column = header.index(name)
+    elif len(table[0][1]) > 1:
+        raise ValueError(f"{path} has {len(table[0][1])} columns; name one by --column NAME")
     else:
-        place = 0
-        if len(table) == rows + 1:
+        column = 0
+        if _has_header(path, [line[0].strip() for _, line in table], rows):
             table.pop(0)
-    for number, line in enumerate(table):
-        if len(line) <= place:
-            raise ValueError(f"{path} has no such column in row {number}: {','.join(line)!r}")
-    return [line[place].strip() for line in table]
+    for number, line in table:
+        if len(line) <= column:
+            raise ValueError(f"{path} has no such column in line {number}: {','.join(line)!r}")
+        if not line[column].strip():
+            raise ValueError(f"{path} has an empty cell in line {number}; fill it, or drop the row")
+    return [line[column].strip() for _, line in table]
+
+
+def _table(path: Path) -> list[tuple[int, list[str]]]:
+    """Read the lines of a .csv file with their numbers; blank ones may be at its end only."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            table = [(reader.line_num, line) for line in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as a .csv file: {error}") from error
+    while table and _is_blank(table[-1][1]):
+        table.pop()
+    if not table:
+        raise ValueError(f"{path} is empty")
+    for number, line in table:
+        if _is_blank(line):
+            raise ValueError(
+                f"{path} has a blank line {number}; fill it where a row has no text, or delete it"
+            )
+    return table
+
+
+def _is_blank(line: list[str]) -> bool:
+    # A text that is empty, but quoted, is [""].
+    return not line or (len(line) == 1 and line[0].isspace())
+
+
+def _has_header(path: Path, texts: list[str], rows: int) -> bool:
+    """Whether the first text of a single column is its header; refuse where that is in doubt."""
+    first, others = texts[0], texts[1:]
+    numbers = bool(others) and all(map(_is_number, others))
+    alike = _is_number(first) if numbers else first in others
+    if len(texts) == rows + 1:
+        if not alike:
+            return True
+        raise ValueError(
+            f"{path} has {len(texts):,} lines, but features has {rows:,} rows, and {first!r} in "
+            "the first may be a header or one label too many; drop the label, or name the header "
+            "by --column NAME or by a word that is no label"
+        )
+    # Where no text occurs twice, the first one is no exception; nor is a number among numbers.
+    if len(texts) == rows and not alike and (numbers or len(set(others)) < len(others)):
+        what = "is no number as all others are" if numbers else "is there only once"
+        raise ValueError(
+            f"{path} has {rows:,} lines, as features has rows, but {first!r} in the first {what}: "
+            "if it is a header, a row lacks its text; if it is none, write a header above it"
+        )
+    return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(texts: list[str]) -> Array:

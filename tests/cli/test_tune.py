@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,6 +175,66 @@ def test_single_column_may_have_a_header():
     write("t.csv", LABELS, header=["fruit"])
     assert tune("--quiet", labels="t.csv") == 0
     assert same("x.head.safetensors", fitted()[0])
+
+
+@pytest.mark.parametrize("first", ["once", "0", "1e5"])
+def test_label_that_is_there_once_may_be_first_below_a_header(first):
+    labels = np.array([first, *LABELS[1:]])
+    write("t.csv", labels, header=["fruit"])
+    given = _cli_tune_files.labels(Path("t.csv"), None, ROWS)
+    assert given.tolist() == labels.tolist()
+
+
+def test_texts_of_which_each_is_there_once_need_no_header():
+    names = [f"author {row}" for row in range(ROWS)]
+    write("g.csv", names)
+    assert _cli_tune_files.labels(Path("g.csv"), None, ROWS).tolist() == names
+
+
+def test_header_that_is_like_a_label_can_be_named():
+    write("t.csv", SCORES.argmax(1), header=["0"])
+    given = _cli_tune_files.labels(Path("t.csv"), "0", ROWS)
+    assert given.tolist() == SCORES.argmax(1).tolist()
+
+
+def test_blank_lines_may_be_at_the_end():
+    with open("y.csv", "a") as file:
+        file.write("\n  \n\n")
+    assert _cli_tune_files.labels(Path("y.csv"), None, ROWS).tolist() == LABELS.tolist()
+
+
+TEXTS = LABELS.tolist()
+NUMBERS = [f"{number:.3f}" for number in SCORES[:, 0]]
+SHIFTED = [
+    # A header makes up for a label that is not there.
+    (["fruit", *TEXTS[:100], "", *TEXTS[101:]], None, "t.csv has a blank line 102; fill it where"),
+    ([*TEXTS[:5], "", *TEXTS[5:]], None, "t.csv has a blank line 6; fill it where"),
+    (["", *TEXTS], None, "t.csv has a blank line 1; fill it where"),
+    ([*TEXTS[:5], "  ", *TEXTS[6:]], None, "t.csv has a blank line 6; fill it where"),
+    ([*TEXTS[:5], '""', *TEXTS[6:]], None, "t.csv has an empty cell in line 6; fill it, or drop"),
+    (["fruit", *TEXTS[:-1], '""'], None, "t.csv has an empty cell in line 301; fill it, or drop"),
+    (["fruit", *TEXTS[1:]], None, "but 'fruit' in the first is there only once: if it is a header"),
+    (["0", *TEXTS[1:]], None, "but '0' in the first is there only once: if it is a header"),
+    (["size", *NUMBERS[1:]], None, "but 'size' in the first is no number as all others are: if it"),
+    # Nor is a label taken for a header.
+    (["pear", *TEXTS], None, "'pear' in the first may be a header or one label too many; drop"),
+    (["0", *NUMBERS], None, "301 lines, but features has 300 rows, and '0' in the first may be a"),
+    (["id,fruit", *["1,a", "b"] * 150], "fruit", "t.csv has no such column in line 3: 'b'"),
+    (["a,fruit,fruit", *["1,2,3"] * ROWS], "fruit", "2 columns 'fruit'; rename the others"),
+    (["a,fruit", *["1,2"] * 9, "1, ", *["1,2"] * 290], "fruit", "an empty cell in line 11; fill"),
+    (["a,fruit", *["1,2"] * 9, "", *["1,2"] * 291], "fruit", "t.csv has a blank line 11; fill it"),
+]
+
+
+@pytest.mark.parametrize(("lines", "column", "message"), SHIFTED, ids=range(len(SHIFTED)))
+def test_no_text_is_passed_over(lines, column, message, capsys):
+    with open("t.csv", "w") as file:
+        file.write("\n".join(lines) + "\n")
+    assert tune(*([] if column is None else ["--column", column]), labels="t.csv") == 1
+    assert message in capsys.readouterr().err
+    if column is None:
+        assert tune("--groups", "t.csv") == 1
+        assert message in capsys.readouterr().err
 
 
 def test_whole_numbers_are_labels_and_others_are_numbers(capsys):
