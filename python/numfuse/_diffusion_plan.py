@@ -282,6 +282,8 @@ def _rkl2_steps(total: float, tolerance: float, feeds: bool) -> tuple[int, int, 
 
 def _adi(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
     axes = tuple(each * time for each in spectrum.axes)
+    if max(axes) == 0:  # nothing moves, and one step adds what feeds the field
+        return Schedule("adi", time, 1, 1, 0.0)
     least = 1
     if len(axes) == 3 and not spectrum.commutes:
         least = math.ceil(spectrum.largest * time / LONGEST_NOT_COMMUTING) or 1

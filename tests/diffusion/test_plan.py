@@ -252,6 +252,23 @@ def test_no_time_takes_no_steps():
         np.testing.assert_array_equal(problem.advance(VARIED, time=0.0), VARIED)
 
 
+@pytest.mark.parametrize("backend", ["rust", "numpy"])
+@pytest.mark.parametrize(
+    ("diffusivity", "shape"),
+    [(0.0, SHAPE), (np.zeros(SHAPE), SHAPE), (0.3, (1, 1)), (0.3, (0, 6)), (0.3, (6, 0)), (0.3, (0,))],
+)  # fmt: skip
+def test_adi_moves_on_what_does_not_move_as_the_other_methods_do(backend, diffusivity, shape):
+    field = RNG.standard_normal(shape)
+    with numfuse.config_context(backend=backend):
+        for options in ({}, {"source": 0.7}):
+            problem = Diffusion(diffusivity, method="adi", **options)
+            assert problem.plan(field, time=2.0).bound == 0.0
+            end = problem.advance(field, time=2.0)
+            right = Diffusion(diffusivity, method="explicit", **options).advance(field, time=2.0)
+            np.testing.assert_allclose(end, right, rtol=1e-13)
+            np.testing.assert_allclose(right, field + 2 * options.get("source", 0), rtol=1e-13)
+
+
 def test_the_fewest_are_found():
     for least in (1, 5):
         for guess in (1, 7, 300):
