@@ -75,16 +75,25 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     OSError
         If the file cannot be read.
     ValueError
-        If it is no safetensors file, or is cut short.
+        If it is no safetensors file, is cut short, or has bytes that are no tensor's.
     """
     content = Path(path).read_bytes()
     header, start = _header(path, content)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         raise _foreign(path)
-    tensors = {}
+    # Other libraries write tensors in any order; each byte belongs to one of them.
+    tensors, places = {}, []
     for name, entry in header.items():
-        tensors[name] = _tensor(path, name, entry, content, start)
+        tensors[name], place = _tensor(path, name, entry, content, start)
+        places.append(place)
+    end = 0
+    for first, last in sorted(places):
+        if first != end:
+            raise _foreign(path)
+        end = last
+    if len(content) > start + end:
+        raise _wrong_length(path, "is too long", len(content), start + end)
     return tensors, {str(key): str(value) for key, value in metadata.items()}
 
 
@@ -94,24 +103,43 @@ def _header(path: str | os.PathLike[str], content: bytes) -> tuple[dict[str, Any
     if len(content) < 8 or length > _LONGEST_HEADER:
         raise _foreign(path)
     if len(content) < 8 + length:
-        raise _cut(path, len(content), 8 + length)
+        raise _wrong_length(path, "is cut short", len(content), 8 + length)
     try:
-        header = json.loads(content[8 : 8 + length])
+        header = json.loads(content[8 : 8 + length].decode(), object_pairs_hook=_once)
         entries = [entry for name, entry in header.items() if name != "__metadata__"]
-        end = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
-    except (ValueError, AttributeError, TypeError, KeyError, IndexError):
+        end = max((_counts(entry["data_offsets"])[1] for entry in entries), default=0)
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError):
         raise _foreign(path) from None
     if len(content) < 8 + length + end:
-        raise _cut(path, len(content), 8 + length + end)
+        raise _wrong_length(path, "is cut short", len(content), 8 + length + end)
     return header, 8 + length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of a JSON object, whose names have to differ."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)
+
+
+def _counts(values: Any) -> tuple[int, ...]:
+    """Return a list's integers of 0 or more; a bool is none, nor is a float without a fraction."""
+    if not isinstance(values, list) or not all(type(value) is int for value in values):
+        raise TypeError("no list of integers")
+    if min(values, default=0) < 0:
+        raise ValueError("a negative integer")
+    return tuple(values)
 
 
 def _tensor(
     path: str | os.PathLike[str], name: str, entry: Any, content: bytes, start: int
-) -> NDArray[Any]:
+) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Return a tensor, and its first and last place behind `start`."""
     try:
-        kind, shape = entry["dtype"], tuple(int(length) for length in entry["shape"])
-        first, last = (int(offset) for offset in entry["data_offsets"])
+        kind, shape = entry["dtype"], _counts(entry["shape"])
+        first, last = _counts(entry["data_offsets"])
+        if not isinstance(kind, str):
+            raise TypeError("no name of a dtype")
     except (ValueError, TypeError, KeyError):
         raise _foreign(path) from None
     if kind not in _DTYPES:
@@ -121,12 +149,15 @@ def _tensor(
         )
     dtype = _DTYPES[kind]
     count = math.prod(shape)
-    if min(shape, default=0) < 0 or first < 0 or last - first != count * dtype.itemsize:
+    if last - first != count * dtype.itemsize:
         raise _foreign(path)
-    array = np.frombuffer(content, dtype, count, start + first).reshape(shape)
+    try:
+        array = np.frombuffer(content, dtype, count, start + first).reshape(shape)
+    except (ValueError, OverflowError):  # more axes, or longer ones, than an array can have
+        raise _foreign(path) from None
     if kind == "BF16":
-        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return array.astype(dtype.newbyteorder("="))
+        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32), (first, last)
+    return array.astype(dtype.newbyteorder("=")), (first, last)
 
 
 def _foreign(path: str | os.PathLike[str]) -> ValueError:
@@ -136,7 +167,7 @@ def _foreign(path: str | os.PathLike[str]) -> ValueError:
     )
 
 
-def _cut(path: str | os.PathLike[str], given: int, wanted: int) -> ValueError:
+def _wrong_length(path: str | os.PathLike[str], what: str, given: int, wanted: int) -> ValueError:
     return ValueError(
-        f"{path} is cut short: it has {given:,} bytes of {wanted:,}; copy it again, or delete it."
+        f"{path} {what}: it has {given:,} bytes of {wanted:,}; copy it again, or delete it."
     )
