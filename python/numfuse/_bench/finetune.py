@@ -6,9 +6,10 @@ runs; numfuse's call is the whole `fit`, from NumPy arrays. The first call, whic
 the rows as they lie, so that answers can be compared; the calls that are timed draw a new order for
 each epoch, everybody by its own generator.
 
-Of a `Path` scikit-learn starts each penalty at the optimum of the stronger one before, numfuse all at
-0 together. Each stops by its own test of the gradient's largest entry: scikit-learn at its default 1e-4, numfuse at the smaller `TOLERANCE`, so that its
-loss is not the larger one. The error is by how much of the optimum the worst loss exceeds it.
+Of a `Path` scikit-learn starts each penalty at the optimum of the stronger one before, numfuse all
+at 0 together. Each stops by its own test of the gradient's largest entry: scikit-learn at its
+default 1e-4, numfuse at the smaller `TOLERANCE`, so that its loss is not the larger one. The error
+is by how much of the optimum the worst loss exceeds it.
 """
 
 from dataclasses import dataclass
