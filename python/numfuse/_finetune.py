@@ -52,7 +52,8 @@ class LinearHead:
     Keywords are stored as they are and checked by `fit`; features of float64 and integers are
     computed in float64, all others in float32. Half precision is widened in the kernel, a memmap
     stays one. The same data and keywords give the same bits at any number of threads; solvers
-    "newton" and "ridge", whose products are BLAS's, only at one number of BLAS's threads.
+    "lbfgs", "newton" and "ridge", which take products and decompositions of BLAS and LAPACK, at
+    any number of numfuse's threads, but at one number of BLAS's.
 
     Parameters
     ----------
@@ -628,7 +629,7 @@ class LinearHead:
                 found = _files.classes_from(facts["classes"])
                 kind = str(facts["targets"]), int(facts["rank"])
                 converged, n_iter = bool(facts["converged"]), int(facts["n_iter"])
-            except (KeyError, TypeError, ValueError) as error:
+            except _files.DAMAGE as error:
                 raise ValueError(f"{path} has damaged metadata ({error}); save it again.") from None
             classes = found if found is not None else np.arange(0)
             rows = 1 if head.loss == "sigmoid" and kind[0] == "labels" else len(classes)
@@ -649,10 +650,8 @@ class LinearHead:
         """Return what a file says of the head beside its tensors."""
         return {
             "version": _files.VERSION,
-            "loss": self.loss,
             "classes": _files.classes_facts(getattr(self, "classes_", None)),
             "settings": _files.settings_facts(self._keywords()),
-            "standardized": bool(self.standardize),
             "targets": self._kind[0],
             "rank": self._kind[1],
             "n_iter": self.n_iter_,

@@ -8,6 +8,7 @@ block. Blocks are checked as they come.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from . import _finetune_engine as _engine
 from ._finetune_targets import Encoded, Kind, as_array, check_length, encode, sample_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -176,6 +177,7 @@ class Data:
 
     def _open(self) -> None:
         """Look at the first block."""
+        self.lengths = None
         iterator = iter(self._blocks)
         self.once = iterator is self._blocks
         try:
@@ -186,13 +188,16 @@ class Data:
             self._iterator = iterator
         rows, _, _ = self._parts(0, self._first)
         self.dtype, self.width = rows.dtype, rows.array.shape[1]
-        self.lengths = None
         self.first_rows = rows.array[:64].copy()
         """By which a checkpoint tells whether these are the same blocks."""
 
     @property
     def in_blocks(self) -> bool:
         return self.single is None
+
+    def name_of(self, block: Block) -> str:
+        """Return what a message calls the block's features."""
+        return f"block {block.number} of features" if self.in_blocks else "features"
 
     def _parts(self, number: int, block: Any) -> tuple[Rows, Any, Any]:
         """Take a block apart, and look at its features."""
@@ -204,7 +209,7 @@ class Data:
             )
         rows = rows_of(block[0], name, self.owner)
         _check_extent(rows, name)
-        if number:
+        if number or self.lengths is not None:
             width = rows.array.shape[1]
             if width != self.width:
                 raise ValueError(
@@ -213,8 +218,8 @@ class Data:
                 )
             if rows.dtype != self.dtype:
                 raise ValueError(
-                    f"{name} is {block[0].dtype}, but the first block is computed in {self.dtype}; "
-                    "give all blocks one dtype."
+                    f"{name} is {rows.array.dtype}, but the first block is computed in "
+                    f"{self.dtype}; give all blocks one dtype."
                 )
         return rows, block[1], block[2] if len(block) == 3 else None
 
@@ -270,14 +275,25 @@ class Data:
                 self.kinds, targets, len(rows.array), self.dtype, f"targets{suffix}"
             )
             weight = sample_weights(weights, len(rows.array), f"sample_weight{suffix}")
-            if weight is not None and not self.in_blocks and not weight.any():
-                raise ValueError(
-                    "sample_weight is 0 in all rows, so that none counts; give some more."
-                )
+            if weight is not None and not self.in_blocks:
+                if not weight.any():
+                    raise ValueError(
+                        "sample_weight is 0 in all rows, so that none counts; give some more."
+                    )
+                weight = moderate(weight)
             block = Block(number, rows, encoded, weight, {})
             if self.single is not None:
                 self._kept = block
             yield block
+
+
+def moderate(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights of which only ratios count, none too large or small for float32 by their unit.
+
+    Those that are moderate stay as they are; others take a power of two, which rounds nothing.
+    """
+    exponent = int(np.frexp(weights.max())[1])
+    return weights if abs(exponent) <= 40 else np.ldexp(weights, -exponent)
 
 
 def encoded_targets(
@@ -296,6 +312,15 @@ def target_array(targets: Any, key: Any, name: str) -> tuple[NDArray[Any], str]:
     """Return the targets of a key, and what errors call them."""
     if key is None:
         return as_array(name, targets), name
+    if not isinstance(targets, Mapping):
+        raise TypeError(
+            f"{name} is a {type(targets).__name__}, but has to be a dict of targets as heads have "
+            f"their own; give {{{key!r}: …}}."
+        )
+    if key not in targets:
+        raise ValueError(
+            f"{name} has no {key!r}, which a head is trained on, but {list(targets)}; add it."
+        )
     own = f"{name}[{key!r}]"
     return as_array(own, targets[key]), own
 
@@ -324,6 +349,36 @@ def _check_extent(rows: Rows, name: str) -> None:
         )
 
 
+def check_products(gram: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse features whose sums of products are not finite, before they are decomposed."""
+    if not np.isfinite(gram).all():
+        raise ValueError(f"features are too large for their squares in {dtype}; scale them down.")
+
+
+def check_finite(
+    x: NDArray[Any],
+    name: str,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    start: int = 0,
+    first: int = 0,
+    cast: np.dtype[Any] | None = None,
+) -> None:
+    """Refuse rows that are not finite, as the kernels do.
+
+    They are rows `start` on, or `rows`; their first column is number `first`. `cast` is the dtype
+    that they may have been too large for.
+    """
+    if not (finite := np.isfinite(x)).all():
+        row, column = np.argwhere(~finite)[0].tolist()
+        place = start + row if rows is None else rows[row]
+        held = "" if cast is None else f" (in {cast})"
+        raise ValueError(
+            f"{name} has {x[row, column]} in row {place}, column {column + first}{held}; drop or "
+            "fill it."
+        )
+
+
 def logits(
     rows: Rows,
     parameters: NDArray[Any],
@@ -346,18 +401,12 @@ def logits(
         with _engine.naming(name, array, first):
             _engine.logits(array, rows.half, shift, scale, index, parameters, out)
         return out
+    # Rows are chosen of what a fit trains on alone, and that is of its dtype.
+    assert index is None
     part = Rows(array, rows.half, rows.dtype)
     for start in range(0, count, CAST_ROWS):
         stop = min(start + CAST_ROWS, count)
-        if index is None:
-            wide = part.wide(start, stop, dtype)
-        else:
-            wide = Rows(array[index[start:stop]], rows.half, rows.dtype).wide(0, stop, dtype)
-        if not (finite := np.isfinite(wide)).all():
-            row, column = np.argwhere(~finite)[0].tolist()
-            raise ValueError(
-                f"{name} has {wide[row, column]} in row {start + row}, column {column + first} "
-                f"(in {dtype}); drop or fill it."
-            )
+        wide = part.wide(start, stop, dtype)
+        check_finite(wide, name, start=start, first=first, cast=dtype)
         _engine.logits(wide, None, shift, scale, None, parameters, out[start:stop])
     return out

@@ -37,6 +37,10 @@ def write(
     _safetensors.write(path, tensors, {"format": "pt", "numfuse": json.dumps(facts)})
 
 
+# What comes of facts that are not of the kind that was written.
+DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
 def read(
     path: str | os.PathLike[str], kind: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any] | None]:
@@ -47,7 +51,7 @@ def read(
     try:
         facts = json.loads(metadata["numfuse"])
         found, version = facts["kind"], facts["version"]
-    except (ValueError, KeyError, TypeError):
+    except DAMAGE:
         raise ValueError(f"{path} has damaged metadata; save it again.") from None
     if found != kind:
         raise ValueError(f"{path} holds a {found}, not a {kind}; give a file of the right kind.")
@@ -64,6 +68,8 @@ def settings_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     facts = {}
     for name, value in settings.items():
         plain = _plain(value)
+        if name == "anchor" and value == "initial":
+            continue  # what it names is left out too
         if name in DEFAULTS and plain is not _LEFT_OUT and plain != _plain(DEFAULTS[name]):
             facts[name] = plain
     return facts
@@ -113,13 +119,18 @@ def classes_facts(classes: NDArray[Any] | None) -> dict[str, Any] | None:
                 f"classes_ has the label {label!r}, which a file cannot hold; use texts or numbers "
                 "as labels."
             )
-    return {"dtype": classes.dtype.str if classes.dtype.kind != "O" else "O", "values": values}
+    kind = classes.dtype.kind
+    # What has no short name of its own goes by its kind: object, and texts of any length.
+    return {"dtype": kind if kind in "OT" else classes.dtype.str, "values": values}
 
 
 def classes_from(facts: Mapping[str, Any] | None) -> NDArray[Any] | None:
     if facts is None:
         return None
-    dtype, values = np.dtype(facts["dtype"]), facts["values"]
+    values = facts["values"]
+    if facts["dtype"] == "T":
+        return np.array(values, np.dtypes.StringDType())
+    dtype = np.dtype(facts["dtype"])
     if dtype.kind == "S":
         values = [label.encode("latin-1") for label in values]
     if dtype.kind in "mM":
@@ -167,7 +178,9 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path} is no checkpoint, but another safetensors file; give another path."
             )
-        there = facts["fingerprint"]
+        there = facts.get("fingerprint")
+        if not isinstance(there, dict):
+            raise self._damaged("no fingerprint")
         for part in (*self.parts, *there):
             if self.parts.get(part) != there.get(part):
                 raise ValueError(
@@ -175,6 +188,11 @@ class Checkpoint:
                     "another path, or delete the file."
                 )
         return tensors, facts
+
+    def _damaged(self, error: object) -> ValueError:
+        return ValueError(
+            f"{self.path} does not hold what its header promises ({error}); delete it."
+        )
 
     def _write(
         self, tensors: Mapping[str, NDArray[Any]], epoch: int, finished: bool, **facts: Any
@@ -232,23 +250,27 @@ class Checkpoint:
                 run.alive, run.halved = bool(values["alive"]), bool(values["halved"])
                 run.best_epoch = values["best_epoch"]
                 run.waited, run.steps, run.best = values["waited"], values["steps"], best
-                run.kept = tensors.get(f"best.{run.index}")
                 for name in ("loss", "learning_rate", "validation_loss", "validation_metric"):
                     if (key := f"history.{name}.{run.index}") in tensors:
-                        run.history[name] = tensors[key].tolist()
+                        run.history[name] = [float(value) for value in tensors[key]]
             for group in groups:
                 for run, place in zip(group.runs, group.places, strict=True):
-                    group.parameters[place] = tensors[f"parameters.{run.index}"]
+                    shape = group.parameters[place].shape
+                    group.parameters[place] = _shaped(tensors, f"parameters.{run.index}", shape)
                     moments = tensors[f"moments.{run.index}"]
                     if len(moments):
-                        group.moments[:, place] = moments
+                        whole = group.moments[:, place].shape
+                        group.moments[:, place] = _shaped(tensors, f"moments.{run.index}", whole)
+                    if f"best.{run.index}" in tensors:
+                        run.kept = _shaped(tensors, f"best.{run.index}", shape)
                 group.steps = max(run.steps for run in group.runs)
                 group.cut()
-            return int(facts["epoch"])
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"{self.path} does not hold what its header promises ({error}); delete it."
-            ) from None
+            epoch = int(facts["epoch"])
+            if not 0 <= epoch <= max(run.task.settings.epochs for run in runs):
+                raise ValueError(f"epoch {epoch}")
+            return epoch
+        except DAMAGE as error:
+            raise self._damaged(error) from None
 
     def finished(self) -> list[Fitted] | None:
         """Return what a solver without epochs came to, if it was here before."""
@@ -270,10 +292,8 @@ class Checkpoint:
                         head["n_iter"], head["best_epoch"], head["converged"], parts["extras"],
                     )
                 )  # fmt: skip
-        except KeyError as error:
-            raise ValueError(
-                f"{self.path} does not hold what its header promises ({error}); delete it."
-            ) from None
+        except DAMAGE as error:
+            raise self._damaged(error) from None
         return fitted
 
     def write_finished(self, fitted: Sequence[Fitted]) -> None:
@@ -292,6 +312,12 @@ class Checkpoint:
                 }
             )  # fmt: skip
         self._write(tensors, max(each.n_iter for each in fitted), finished=True, heads=heads)
+
+
+def _shaped(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    if tensors[name].shape != shape:
+        raise ValueError(f"{name} has shape {tensors[name].shape}, not {shape}")
+    return tensors[name]
 
 
 def fingerprint(plan: Plan, options: Mapping[str, Any]) -> dict[str, str]:

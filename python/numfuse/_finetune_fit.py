@@ -80,7 +80,6 @@ class Plan(NamedTuple):
 
     tasks: list[Task]
     data: Data
-    kinds: dict[Aim, Kind]
     validation: Validation | None
 
 
@@ -131,7 +130,7 @@ def prepare(
         _check_data(ask.settings, data)
         tasks.append(_task(ask, aim, kinds[aim], data.width))
     checked = None if validation is None else _validation(validation, data, kinds)
-    return Plan(tasks, data, kinds, checked)
+    return Plan(tasks, data, checked)
 
 
 def fit(plan: Plan, **options: Any) -> list[Fitted]:

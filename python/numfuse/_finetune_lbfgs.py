@@ -27,10 +27,10 @@ import numpy as np
 
 from . import _finetune_engine as _engine
 from ._errors import ConvergenceWarning
-from ._finetune_data import CAST_ROWS
+from ._finetune_data import CAST_ROWS, check_finite, check_products
 from ._finetune_fit import Fitted
 from ._finetune_minimise import Accepted, Evaluation, Outcome, minimise
-from ._finetune_whole import best_of, check_finite, folded, validated
+from ._finetune_whole import best_of, folded, validated
 from ._finetune_work import Scaling, Work, factors, scaling, stacked, to_training
 from ._progress import progress_bar
 
@@ -146,7 +146,7 @@ class _Group:
         for start in range(0, block.length, CAST_ROWS):
             stop = min(start + CAST_ROWS, block.length)
             x = rows.wide(start, stop, dtype)
-            check_finite(x, start, self.first_column, "features")
+            check_finite(x, "features", start=start, first=self.first_column)
             if self.arrays is not None:
                 x = (x - self.arrays[0]) * self.arrays[1]
             x = x - mean.astype(dtype)
@@ -157,6 +157,7 @@ class _Group:
             else:
                 total += len(x)
             gram += x.T @ x
+        check_products(gram, dtype)
         values, vectors = np.linalg.eigh(gram / total)
         self.noise = math.sqrt(max(float(np.diag(gram).max()) / total, 0.0))
         return Basis(

@@ -84,7 +84,12 @@ def score(
 ) -> float:
     """Return the metric of logits (n, outputs) for the targets."""
     if not isinstance(metric, str):
-        return float(metric(given, logits))
+        value = metric(given, logits)
+        if not isinstance(value, int | float | np.integer | np.floating | np.bool_):
+            raise TypeError(
+                f"metric returned {value!r}, but has to return a number, of which more is better."
+            )
+        return float(value)
     with np.errstate(all="ignore"):
         if not np.isfinite(logits).all() and metric != "loss":
             return math.nan

@@ -17,10 +17,13 @@ ridge parameter", Technometrics 21 (1979).
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ._errors import ConvergenceWarning
+from ._finetune_data import check_products
 from ._finetune_fit import Fitted
 from ._finetune_whole import folded, parts, validated
 from ._finetune_work import Scaling, scaling
@@ -96,8 +99,15 @@ def _solve(plan: Plan, task: Task) -> Fitted:
         "l2_": np.float64(path[best]), "l2_path_": path, "loo_error_": errors,
         "loo_predictions_": kept[:, 0] if task.kind.rank == 1 else kept,
     }  # fmt: skip
+    finite = all(np.isfinite(part).all() for part in final)
+    if not finite:
+        warnings.warn(
+            "ridge's weights are not finite; scale features or targets down, or raise l2.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
     return Fitted(
-        *final, {name: np.array(values) for name, values in history.items()}, 1, 0, True, extras
+        *final, {name: np.array(values) for name, values in history.items()}, 1, 0, finite, extras
     )
 
 
@@ -139,11 +149,14 @@ def _decomposed(
             gram += rooted.T @ rooted
     if few:
         rows = np.concatenate(kept)
-        values, vectors = np.linalg.eigh(rows @ rows.T)
+        gram = rows @ rows.T
+        check_products(gram, rows.dtype)
+        values, vectors = np.linalg.eigh(gram)
         there = values > count * np.finfo(np.float64).eps * values[-1]
         values = values[there]
         vectors = rows.T @ vectors[:, there] / np.sqrt(values)
     else:
+        check_products(gram, gram.dtype)
         values, vectors = np.linalg.eigh(gram)
     return System(
         count, total, x_mean, y_mean, vectors, np.maximum(values, 0), vectors.T @ right, y_squares

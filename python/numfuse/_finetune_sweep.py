@@ -248,9 +248,7 @@ class HeadSweep:
     ) -> None:
         """Take over what a fit found, all at once."""
         results, order = results_of(grid, plan, fitted)
-        validated = bool(np.isfinite(results["validation_loss"]).any()) or any(
-            "validation_metric" in each.history for each in fitted
-        )
+        validated = any("validation_metric" in each.history for each in fitted)
         self.__dict__.update(
             heads_=heads, results_=results, history_=history_of(fitted),
             n_features_in_=plan.data.width, n_iter_=max(each.n_iter for each in fitted),
@@ -549,12 +547,16 @@ class HeadSweep:
                 elif group == "history":
                     history[rest] = tensor
             best = int(facts["best_index"])
+            if len(heads) != len(grid) or not 0 <= best < len(heads):
+                raise ValueError(f"{len(heads)} heads of {len(grid)}, the best is {best}")
             sweep.__dict__.update(
                 heads_=heads, results_=results, history_=history,
                 n_features_in_=int(facts["width"]), n_iter_=int(facts["n_iter"]),
                 _best=(best, grid[best]), _validated=bool(facts["validated"]),
             )  # fmt: skip
-        except (KeyError, TypeError, IndexError) as error:
+        except _files.DAMAGE as error:
+            if str(path) in str(error):
+                raise
             raise ValueError(f"{path} has damaged metadata ({error!r}); save it again.") from None
         return sweep
 

@@ -173,6 +173,11 @@ class Group:
         count = block.length if self.rows is None else len(self.rows)
         batch = min(settings.batch_size, count)
         steps = -(-count // batch)
+        if self.all_steps is not None and self.steps + steps > self.all_steps:
+            raise ValueError(
+                f"features has more rows in epoch {epoch + 1} than when its blocks were counted; "
+                "give an iterable that gives the same blocks each time."
+            )
         work = self._work(block)
         order = self.rows
         if settings.shuffle:
@@ -185,8 +190,7 @@ class Group:
             rates = self._rates(self.steps, steps)
         losses = np.empty((len(self.runs), steps))
         sums = np.empty_like(losses)
-        name = f"block {block.number} of features" if self.plan.data.in_blocks else "features"
-        with _engine.naming(name, work.features, self.first_column):
+        with _engine.naming(self.plan.data.name_of(block), work.features, self.first_column):
             _engine.epoch(
                 work._replace(order=order), batch, self.parameters, self.moments, self.anchor,
                 rates, losses, sums,
@@ -301,7 +305,7 @@ def train(
     runs = [Run(index, task) for index, task in enumerate(plan.tasks)]
     epochs = plan.tasks[0].settings.epochs
     groups = _groups(plan, runs)
-    membership = [(group, list(group.runs), list(group.places)) for group in groups]
+    scaled = {id(run): group.scaled for group in groups for run in group.runs}
     done = 0
     if checkpoint is not None:
         done = checkpoint.restore(runs, groups)
@@ -326,7 +330,6 @@ def train(
             group.store(run, place)
     if checkpoint is not None:
         checkpoint.finish(done, runs)
-    scaled = {id(run): group.scaled for group, members, _ in membership for run in members}
     fitted = [_fitted(run, scaled[id(run)], plan.data.dtype) for run in runs]
     warn_of_divergence(fitted)
     return fitted

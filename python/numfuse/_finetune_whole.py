@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._finetune_data import CAST_ROWS, logits
+from ._finetune_data import CAST_ROWS, check_finite, logits
 from ._finetune_targets import Encoded
 from ._finetune_train import measured
 from ._finetune_work import Scaling, from_training
@@ -67,7 +67,7 @@ def parts(
         for start in range(0, block.length, CAST_ROWS):
             stop = min(start + CAST_ROWS, block.length)
             x = rows.wide(start, stop, DOUBLE)
-            check_finite(x, start, first, _name(plan, block.number))
+            check_finite(x, plan.data.name_of(block), start=start, first=first)
             if scaled is not None:
                 x = (x - scaled.mean) / scaled.deviation
             weights = None if block.weights is None else block.weights[start:stop]
@@ -86,20 +86,6 @@ def parts(
             )
     if not counts:
         raise ValueError("sample_weight is 0 in all rows, so that none counts; give some more.")
-
-
-def _name(plan: Plan, number: int) -> str:
-    return f"block {number} of features" if plan.data.in_blocks else "features"
-
-
-def check_finite(x: NDArray[Any], start: int, first: int, name: str) -> None:
-    """Refuse rows that are not finite, as the kernels do."""
-    if not (finite := np.isfinite(x)).all():
-        row, column = np.argwhere(~finite)[0].tolist()
-        raise ValueError(
-            f"{name} has {x[row, column]} in row {row + start}, column {column + first}; drop or "
-            "fill it."
-        )
 
 
 def folded(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._finetune_files import Checkpoint
+from ._finetune_files import DAMAGE, Checkpoint
 from ._lowrank_layer import Parameters
 
 if TYPE_CHECKING:
@@ -52,7 +52,5 @@ class Keeper(Checkpoint):
             (state.best_value,) = tensors["best_metric"].tolist()
             state.best_epoch, state.step = tensors["state"].tolist()
             state.epoch, state.finished = int(facts["epoch"]), bool(facts["finished"])
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"{self.path} does not hold what its header promises ({error}); delete it."
-            ) from None
+        except DAMAGE as error:
+            raise self._damaged(error) from None

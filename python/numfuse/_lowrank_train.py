@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from . import _config, _finetune_engine, _finetune_fit, _native
 from . import _finetune_metrics as _metrics
 from ._errors import ConvergenceWarning
-from ._finetune_data import CAST_ROWS, Block, Data, Rows
+from ._finetune_data import CAST_ROWS, Block, Data, Rows, check_finite
 from ._finetune_options import Settings
 from ._finetune_targets import Encoded, row_weights
 from ._finetune_train import HOLD_OUT, ROWS, measured
@@ -248,7 +248,9 @@ def _step(
 ) -> tuple[float, float]:
     """Take one step; return the batch's objective before it, and its sum of weights."""
     layer, parameters = task.layer, state.parameters
-    x = _taken(block.rows, index, block)
+    chosen = Rows(block.rows.array[index], block.rows.half, block.rows.dtype)
+    x = chosen.wide(0, len(index), chosen.dtype)
+    check_finite(x, task.data.name_of(block), rows=index)
     u = _dropped(task, x, state.epoch, number)
     w = np.ones(len(x), x.dtype) if weights is None else weights[index]
     total = float(w.sum(dtype=np.float64))
@@ -278,18 +280,6 @@ def _step(
         for part, slope, moments in zip(parameters, gradient, state.moments, strict=True):
             optimizer_step(head, part, slope, moments, rate)
     return loss, total
-
-
-def _taken(rows: Rows, index: NDArray[np.int64], block: Block) -> Array:
-    """Return rows of features, which have to be finite."""
-    x = Rows(rows.array[index], rows.half, rows.dtype).wide(0, len(index), rows.dtype)
-    if not (finite := np.isfinite(x)).all():
-        row, column = np.argwhere(~finite)[0].tolist()
-        where = f"block {block.number} of features" if block.number else "features"
-        raise ValueError(
-            f"{where} has {x[row, column]} in row {index[row]}, column {column}; drop or fill it."
-        )
-    return x
 
 
 def _dropped(task: Task, x: Array, epoch: int, number: int) -> Array:
@@ -323,6 +313,7 @@ def layer_outputs(
     rows: Rows,
     dtype: np.dtype[Any],
     index: NDArray[np.int64] | None = None,
+    name: str = "features",
 ) -> Iterator[tuple[int, Array]]:
     """Give y = f(a) block by block, each with the place of its first row."""
     count = len(rows.array) if index is None else len(index)
@@ -333,13 +324,8 @@ def layer_outputs(
         else:
             part = Rows(rows.array[index[start:stop]], rows.half, rows.dtype)
             x = part.wide(0, stop - start, dtype)
-        if not (finite := np.isfinite(x)).all():
-            row, column = np.argwhere(~finite)[0].tolist()
-            place = start + row if index is None else index[start + row]
-            raise ValueError(
-                f"features has {x[row, column]} in row {place}, column {column} (in {dtype}); drop "
-                "or fill it."
-            )
+        places = None if index is None else index[start:stop]
+        check_finite(x, name, rows=places, start=start, cast=dtype)
         with np.errstate(all="ignore"):
             yield start, activate(layer, adapted(layer, parameters, x))
 
@@ -349,7 +335,8 @@ def judge(task: Task, validation: Validation, parameters: Parameters) -> tuple[f
     rows, index, raw, targets, weights = validation
     count = len(rows.array) if index is None else len(index)
     z = np.empty((count, task.head.kind.outputs), parameters.head.dtype)
-    for start, y in layer_outputs(task.layer, parameters, rows, z.dtype, index):
+    name = "validation's features" if index is None else "features"
+    for start, y in layer_outputs(task.layer, parameters, rows, z.dtype, index, name):
         with np.errstate(all="ignore"):
             z[start : start + len(y)] = logits(parameters, y)
     return measured(task.head, z, raw, targets, weights, index)

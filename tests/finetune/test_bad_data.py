@@ -1,5 +1,7 @@
 """Features and files that cannot be used: each is explained, and nothing is lost."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -262,3 +264,143 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
         head.save(path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["head.safetensors"]
+
+
+DAMAGE = [None, 5, "x", [1], {}, float("inf"), "left out"]
+
+
+def damaged(path, name, bad):
+    """Write the file again with one of its facts gone wrong."""
+    from numfuse import _safetensors
+
+    tensors, metadata = _safetensors.read(path)
+    facts = json.loads(metadata["numfuse"])
+    if bad == "left out":
+        del facts[name]
+    else:
+        facts[name] = bad
+    _safetensors.write(path, dict(tensors), {"numfuse": json.dumps(facts)})
+
+
+@pytest.mark.parametrize("bad", DAMAGE, ids=str)
+def test_damaged_facts_of_a_head_are_a_value_error_or_do_no_harm(tmp_path, bad):
+    path = tmp_path / "head.safetensors"
+    for name in ("settings", "classes", "targets", "rank", "n_iter", "kind", "version"):
+        LinearHead().fit(X, Y).save(path)
+        damaged(path, name, bad)
+        try:
+            LinearHead.load(path).predict(X)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017 - it need not be raised
+
+
+@pytest.mark.parametrize("bad", DAMAGE, ids=str)
+def test_damaged_facts_of_a_sweep_are_a_value_error_or_do_no_harm(tmp_path, bad):
+    path = tmp_path / "sweep.safetensors"
+    for name in ("settings", "own", "heads", "best_index", "width", "n_iter", "metric", "halving"):
+        sweep = numfuse.HeadSweep({"l2": [0.1, 1.0]}, epochs=2)
+        sweep.fit(X, Y, validation=(X, Y)).save(path)
+        damaged(path, name, bad)
+        try:
+            numfuse.HeadSweep.load(path).predict(X)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017 - it need not be raised
+
+
+@pytest.mark.parametrize("bad", DAMAGE, ids=str)
+@pytest.mark.parametrize("name", ["fingerprint", "epoch", "finished"])
+def test_damaged_facts_of_a_checkpoint_are_a_value_error_or_do_no_harm(tmp_path, name, bad):
+    path = tmp_path / "fit.safetensors"
+    settings = {"solver": "sgd", "epochs": 2}
+    LinearHead(**settings).fit(X, Y, checkpoint=path)
+    damaged(path, name, bad)
+    try:
+        LinearHead(**settings).fit(X, Y, checkpoint=path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017 - it need not be raised
+
+
+def test_a_checkpoint_that_is_ahead_of_the_fit_is_refused(tmp_path):
+    path = tmp_path / "fit.safetensors"
+    settings = {"solver": "sgd", "epochs": 2}
+    LinearHead(**settings).fit(X, Y, checkpoint=path)
+    for epoch in (99, -1):
+        damaged(path, "epoch", epoch)
+        with pytest.raises(ValueError, match="does not hold what its header promises"):
+            LinearHead(**settings).fit(X, Y, checkpoint=path)
+
+
+def test_validation_and_blocks_without_a_heads_targets_are_named():
+    sweep = numfuse.HeadSweep({"targets": ["a", "b"]}, epochs=1)
+    both = {"a": Y, "b": Y}
+    with pytest.raises(ValueError, match="validation's targets has no 'b'"):
+        sweep.fit(X, both, validation=(X, {"a": Y}))
+    with pytest.raises(TypeError, match="validation's targets is a ndarray"):
+        sweep.fit(X, both, validation=(X, Y))
+    with pytest.raises(ValueError, match="targets has no 'b'"):
+        sweep.fit([(X, both), (X, {"a": Y})])
+
+
+def test_a_block_of_lists_is_named_by_its_dtype():
+    with pytest.raises(ValueError, match="block 1 of features is float64, but the first block"):
+        LinearHead(solver="adamw").fit([(X.astype("f4"), Y), (X.tolist(), Y)])
+
+
+def test_blocks_that_grow_after_they_were_counted_are_refused():
+    class Growing:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return iter([(X, Y)] * (1 if self.passes < 4 else 2))
+
+    head = LinearHead(solver="sgd", epochs=9, schedule="cosine", batch_size=32)
+    with pytest.raises(ValueError, match="features has more rows in epoch"):
+        head.fit(Growing())
+    assert not hasattr(head, "weight_")
+
+
+@pytest.mark.parametrize("solver", ["adamw", "lbfgs", "newton"])
+@pytest.mark.parametrize("size", [1e-60, 1e60, 1e300])
+def test_only_ratios_of_sample_weights_count(solver, size):
+    x = X.astype(np.float32)
+    weights = np.random.default_rng(5).random(len(x)) + 0.1
+    # A power of two, so that scaling rounds nothing.
+    large = np.ldexp(weights, int(np.log2(size)))
+    one, other = (LinearHead(solver=solver).fit(x, Y, sample_weight=w) for w in (weights, large))
+    np.testing.assert_allclose(one.weight_, other.weight_, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"loss": "squared", "solver": "ridge"}], ids=str)
+def test_features_too_large_for_their_squares_are_named(keywords):
+    targets = Y if not keywords else X[:, 0]
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="features are too large"):
+        LinearHead(**keywords).fit(X * 1e200, targets)
+
+
+@pytest.mark.parametrize("value", [None, "best", np.ones(2), 1j], ids=str)
+def test_a_metric_that_is_no_number_is_named(value):
+    head = LinearHead(solver="sgd", epochs=1, metric=lambda targets, logits: value)
+    with pytest.raises(TypeError, match="metric returned"):
+        head.fit(X, Y, validation=(X, Y))
+
+
+def test_an_adapter_names_where_a_hole_is():
+    adapter = numfuse.LowRankAdapter(np.ones((3, X.shape[1])), rank=1, epochs=1)
+    holed = X.copy()
+    holed[3, 1] = np.nan
+    with pytest.raises(ValueError, match="validation's features has nan in row 3, column 1"):
+        adapter.fit(X, Y, validation=(holed, Y))
+    with pytest.raises(ValueError, match="block 0 of features has nan in row 3, column 1"):
+        adapter.fit([(holed, Y), (X, Y)])
+
+
+def test_files_keep_texts_of_any_length_and_forget_an_anchor_they_lack(tmp_path):
+    path = tmp_path / "head.safetensors"
+    labels = Y.astype(str).astype(np.dtypes.StringDType())
+    head = LinearHead(anchor="initial", initial=np.ones((3, X.shape[1])))
+    head.fit(X, labels, classes=np.unique(labels)).save(path)
+    read = LinearHead.load(path)
+    assert read.classes_.dtype == labels.dtype
+    np.testing.assert_array_equal(read.predict(X), head.predict(X))
+    read.fit(X, labels)

@@ -115,7 +115,7 @@ def test_levels_with_fused_multiply_add_agree_on_every_bit():
 
 @pytest.mark.parametrize("solver", ["sgd", "adamw", "lbfgs"])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_a_fit_has_the_same_bits_at_1_2_and_7_threads(dtype, solver):
+def test_a_fit_has_the_same_bits_at_1_2_and_7_threads_of_numfuse(dtype, solver):
     rng = np.random.default_rng(7)
     y = rng.integers(0, 4, 1500)
     x = (rng.standard_normal((1500, 90)) + np.eye(4)[y] @ rng.standard_normal((4, 90))).astype(
