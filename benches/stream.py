@@ -103,7 +103,7 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     rows = int(options.gigabytes * 1e9) // (2 * WIDTH)
     size = 2 * WIDTH * rows
-    if not path.exists() or path.stat().st_size < size:
+    if not path.exists() or len(np.load(path, mmap_mode="r")) != rows:
         write(path, rows)
     child(options, "add")
     turns = [(child(options, "add"), child(options, "fit")) for _ in range(options.rounds)]

@@ -117,7 +117,7 @@ L2 = Scalar(
     fits=lambda value: 0 <= value < math.inf,
     bad=(-1e-4, math.nan, math.inf, "1", None, True, 1j),
 )
-FRACTION_SMOOTHING = Scalar(
+LABEL_SMOOTHING = Scalar(
     allowed="a number in [0, 1)",
     way_out="0.1 is usual, 0 leaves the labels as they are",
     convert=number,
@@ -262,7 +262,7 @@ METRIC = Rule(
 
 _HEAD: dict[str, Any] = {
     "loss": LOSS, "solver": SOLVER, "l2": L2, "anchor": ANCHOR, "initial": INITIAL, "bias": FLAG,
-    "standardize": FLAG, "class_weight": CLASS_WEIGHT, "label_smoothing": FRACTION_SMOOTHING,
+    "standardize": FLAG, "class_weight": CLASS_WEIGHT, "label_smoothing": LABEL_SMOOTHING,
     "huber_delta": HUBER_DELTA, "learning_rate": LEARNING_RATE, "momentum": MOMENTUM,
     "nesterov": FLAG, "weight_decay": WEIGHT_DECAY, "betas": BETAS, "epsilon": EPSILON,
     "batch_size": BATCH_SIZE, "epochs": EPOCHS, "shuffle": FLAG, "schedule": SCHEDULE,

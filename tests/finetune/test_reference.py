@@ -17,7 +17,7 @@ from .cases import Case, bfloat16, cases, head
 
 
 def within(got, truth, bound, name):
-    """`got` is the truth up to the bound, and the bound is no larger than a loss of most digits."""
+    """`got` is the truth up to the bound."""
     error = np.abs(np.asarray(got, truth.dtype) - truth)
     worst = np.max(error - bound, initial=-np.inf)
     assert worst <= 0 or not got.size, f"{name} is off by {error.max():.3g}, {worst:.3g} too far"

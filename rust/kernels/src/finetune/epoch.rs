@@ -36,8 +36,9 @@ const WORTH_WAKING: usize = 1_000_000;
 
 /// One step for each `batch` rows in the problem's order, on `parameters` (outputs, in + 1) and
 /// `moments` (0, 1 or 2, outputs, in + 1), in place. `anchor` has the parameters' shape; its last
-/// column is not looked at. Without it, all heads are pulled towards 0. `rates` is (heads, steps, 3): lr, step, root for each. `losses` and
-/// `weight_sums`, (heads, steps), receive each batch's objective before its step, and its Σw.
+/// column is not looked at. Without it, all heads are pulled towards 0. `rates` is (heads, steps, 3):
+/// lr, step, root for each. `losses` and `weight_sums`, (heads, steps), receive each batch's objective
+/// before its step, and its Σw.
 ///
 /// # Errors
 /// What [`Problem::check`] finds, [`Error::Shape`], [`Error::OutOfMemory`] before anything is

@@ -13,7 +13,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd_macros::simd;
 
-use super::block::{Visits, cut, not_finite};
+use super::block::{ROWS, Visits, cut, not_finite};
 use super::pack::{GROUP, Source};
 use super::problem::{Features, check_order};
 use crate::layers::rows::check_shape;
@@ -22,8 +22,6 @@ use crate::simd::Real;
 use crate::threads::{self, Turn};
 use crate::{Context, Error};
 
-/// Rows of a block.
-const ROWS: usize = 1024;
 /// A deviation of this share of the mean is rounding.
 const ROUNDING: f64 = 1e-12;
 
