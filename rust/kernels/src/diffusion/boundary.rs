@@ -89,19 +89,25 @@ pub(super) fn reserved<T>(length: usize) -> Result<Vec<T>, Error> {
     Ok(vector)
 }
 
-/// `aside`, or else `own` made as large, for what is between two passes.
+/// `aside`, or else `own` made as large, for what is between two passes; nothing where there is
+/// nothing between, but a wrong `aside` is refused all the same.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::OutOfMemory`].
 pub(super) fn between<'f, T: Real>(
+    needed: bool,
     aside: Option<&'f mut [T]>,
     own: &'f mut Vec<T>,
     length: usize,
 ) -> Result<&'f mut [T], Error> {
     match aside {
-        Some(aside) if aside.len() == length => Ok(aside),
-        Some(aside) => Err(Error::Shape {
+        Some(aside) if aside.len() != length => Err(Error::Shape {
             argument: "aside",
             given: vec![aside.len()],
             allowed: format!("{length} elements, as the field has"),
         }),
+        _ if !needed => Ok(&mut []),
+        Some(aside) => Ok(aside),
         None => {
             *own = zeros(length)?;
             Ok(own)

@@ -64,11 +64,7 @@ pub fn explicit<T: Real>(
     };
     let passes = steps.div_ceil(levels);
     let mut own = Vec::new();
-    let other = if passes > 1 {
-        between(aside, &mut own, field.len())?
-    } else {
-        &mut []
-    };
+    let other = between(passes > 1, aside, &mut own, field.len())?;
     let plainly = blocking == Blocking::Plain || problem.velocity.is_some();
     let scratch = if plainly {
         Scratch::new(1, 0)?

@@ -138,17 +138,13 @@ fn legendre<T: Real>(
         Blocking::Levels(_) => true,
         Blocking::Auto => stages <= blocking::most_stages(&sweep, context.threads),
     };
+    let mut own = Vec::new();
+    let other = between(blocked && steps > 1, aside, &mut own, field.len())?;
     if blocked {
         let scheme = Scheme {
             steps: &all,
             first: 0,
             blend: Some(blend),
-        };
-        let mut own = Vec::new();
-        let other = if steps > 1 {
-            between(aside, &mut own, field.len())?
-        } else {
-            &mut []
         };
         let grids = field.len() / problem.cells()?;
         let scratch = blocking::scratch(&sweep, stages, true, grids, context)?;

@@ -430,11 +430,7 @@ pub(super) fn explicit<T: Real>(
         return Ok(());
     }
     let mut own = Vec::new();
-    let other = if steps > 1 {
-        between(aside, &mut own, field.len())?
-    } else {
-        &mut []
-    };
+    let other = between(steps > 1, aside, &mut own, field.len())?;
     fearless_simd::dispatch!(context.level, simd => {
         // The last step writes to out, each one to the array that the one before did not.
         for step in 0..steps {

@@ -385,21 +385,51 @@ fn arrays_of_wrong_size_are_refused_by_name() {
         })
     ));
     problem.diffusivity = Diffusivity::Constant([0.1; 3]);
-    let outcome = explicit(
-        &problem,
-        &arrays.field,
-        &mut out,
-        Some(&mut [0.0; 19]),
-        0.1,
-        2,
-        Blocking::Plain,
-        &context(level, 1),
-    );
-    assert!(matches!(
+    problem.sides = [[Side::Insulated; 2]; 3];
+    let context = context(level, 1);
+    // Whether steps have anything between them or not.
+    for steps in [1, 2] {
+        for order in [2, 4] {
+            problem.order = order;
+            let outcome = explicit(
+                &problem,
+                &arrays.field,
+                &mut out,
+                Some(&mut [0.0; 19]),
+                0.1,
+                steps,
+                Blocking::Plain,
+                &context,
+            );
+            assert!(
+                names_aside(outcome),
+                "explicit, {steps} steps of order {order}"
+            );
+        }
+        problem.order = 2;
+        for blocking in [Blocking::Plain, Blocking::Levels(1)] {
+            let outcome = rkl2(
+                &problem,
+                &arrays.field,
+                &mut out,
+                Some(&mut [0.0; 19]),
+                0.1,
+                steps,
+                3,
+                blocking,
+                &context,
+            );
+            assert!(names_aside(outcome), "rkl2, {steps} steps, {blocking:?}");
+        }
+    }
+}
+
+fn names_aside(outcome: Result<(), Error>) -> bool {
+    matches!(
         outcome,
         Err(Error::Shape {
             argument: "aside",
             ..
         })
-    ));
+    )
 }
