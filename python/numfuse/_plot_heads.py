@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._colours import BLANK, COLOURS, FAINT, INK, MAP
+from ._options import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ MOST_FIGURES = 12
 WIDE = 20
 # With fewer points than these each gets a mark.
 FEW = 30
+# For what others name: a dollar sign is one, and no formula begins there.
+PLAIN: dict[str, Any] = {"parse_math": False}
 
 
 def learning_curves(history: Mapping[str, ArrayLike], *, ax: Axes | None = None) -> Axes:
@@ -128,7 +131,7 @@ def sweep(
     TypeError
         If `results` is no mapping.
     ValueError
-        If it has no such column, or `value` is no number for any head.
+        If it has no such column, columns differ in length, or `value` is no number for any head.
 
     Examples
     --------
@@ -155,6 +158,18 @@ def sweep(
     if x == y:
         raise ValueError(f"x and y are both {x!r}; leave y out for a line.")
     values = np.asarray(results[value])
+    if values.ndim != 1:
+        raise ValueError(
+            f"results[{value!r}] has shape {values.shape}, but has to be one number a head; draw "
+            "another column."
+        )
+    for name in (*names, "rank"):
+        shape = np.shape(results.get(name, values))
+        if shape[:1] != values.shape:
+            raise ValueError(
+                f"results[{name!r}] has shape {shape}, but results[{value!r}] {values.shape}; pass "
+                "sweep.results_ as it is."
+            )
     if values.dtype.kind not in "biuf" or not np.isfinite(values).any():
         raise ValueError(
             f"{value} is no finite number for any head; fit the sweep with validation=, or draw "
@@ -166,13 +181,13 @@ def sweep(
     table, best = _best_of_each(values, ranks, places)
     ax = _axes(ax)
     (_line if y is None else _heat_map)(ax, table, best, places)
-    ax.set_xlabel(x)
+    ax.set_xlabel(x, **PLAIN)
     label = value.replace("_", " ")
     if y is None:
-        ax.set_ylabel(label)
+        ax.set_ylabel(label, **PLAIN)
     else:
-        ax.set_ylabel(y)
-        ax.set_title(label)
+        ax.set_ylabel(y, **PLAIN)
+        ax.set_title(label, **PLAIN)
     return ax
 
 
@@ -210,8 +225,10 @@ def confusion(
     ------
     ImportError
         If matplotlib is absent (``pip install 'numfuse[plot]'``).
+    TypeError
+        If labels are of several kinds that do not sort, such as numbers and texts.
     ValueError
-        If shapes differ, there are no rows, or a label is not among `classes`.
+        If shapes differ, there are no rows, a label is NaN or not among `classes`.
 
     Examples
     --------
@@ -220,14 +237,21 @@ def confusion(
     >>> ax.images[0].get_array().tolist()
     [[1, 1], [0, 1]]
     """
-    true, predicted = np.asarray(targets), np.asarray(predictions)
+    true, predicted = _labels("targets", targets), _labels("predictions", predictions)
     _check_pairs("predictions", true, predicted)
     if predicted.ndim != 1:
         raise ValueError(
             f"predictions has shape {predicted.shape}, but has to be one label a row; pass what "
             "predict returns."
         )
-    known = np.unique(np.concatenate([true, predicted])) if classes is None else np.asarray(classes)
+    if classes is None:
+        known = _sorted("predictions", predicted, true)
+    else:
+        known = _labels("classes", classes)
+        if known.ndim != 1:
+            raise ValueError(
+                f"classes has shape {known.shape}, but has to be (classes,); give each label once."
+            )
     place = {label: index for index, label in enumerate(known.tolist())}
     if len(place) != known.size:
         raise ValueError("classes has a label twice; give each once.")
@@ -250,8 +274,8 @@ def confusion(
     words = [str(label) for label in place]
     slanted = max(map(len, words)) > 3
     turn: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(range(len(words)), words, **(turn if slanted else {}))
-    ax.set_yticks(range(len(words)), words)
+    ax.set_xticks(range(len(words)), words, **PLAIN, **(turn if slanted else {}))
+    ax.set_yticks(range(len(words)), words, **PLAIN)
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
@@ -294,8 +318,10 @@ def precision_recall(
     ------
     ImportError
         If matplotlib is absent (``pip install 'numfuse[plot]'``).
+    TypeError
+        If labels are of two kinds that do not sort, such as a number and a text.
     ValueError
-        If shapes differ, the labels are not two, or a score is NaN.
+        If shapes differ, the labels are not two, or a label or score is NaN.
 
     Examples
     --------
@@ -304,10 +330,10 @@ def precision_recall(
     >>> ax.get_legend().get_texts()[0].get_text()
     'average precision 0.833'
     """
-    labels = np.asarray(targets)
+    labels = _labels("targets", targets)
     if labels.ndim != 1:
         raise ValueError(f"targets has shape {labels.shape}, but has to be one label a row.")
-    kinds = np.unique(labels).tolist()
+    kinds = _sorted("targets", labels).tolist()
     if len(kinds) != 2:
         raise ValueError(
             f"targets has {len(kinds)} kinds of labels, but has to have two; for one class of "
@@ -341,7 +367,9 @@ def precision_recall(
     ax.set_xlabel("recall: found share of the positives")
     ax.set_ylabel("precision: positive share of the found")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    legend = ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    for text in legend.get_texts():
+        text.set(**PLAIN)
     return ax
 
 
@@ -443,7 +471,7 @@ def _line(
     (scale,) = places
     if scale.numbers is None:
         at = np.arange(len(table), dtype=np.float64)
-        ax.set_xticks(at, scale.labels)
+        ax.set_xticks(at, scale.labels, **PLAIN)
     else:
         at = np.array(scale.numbers)
         if _is_wide(at):
@@ -468,8 +496,8 @@ def _heat_map(
         table, cmap=MAP, vmin=low, vmax=low + span, interpolation="nearest", aspect="auto",
         origin="lower",
     )  # fmt: skip
-    ax.set_xticks(range(table.shape[1]), places[0].labels)
-    ax.set_yticks(range(table.shape[0]), places[1].labels)
+    ax.set_xticks(range(table.shape[1]), places[0].labels, **PLAIN)
+    ax.set_yticks(range(table.shape[0]), places[1].labels, **PLAIN)
     if max(map(len, places[0].labels)) * table.shape[1] > 40:
         ax.tick_params(axis="x", rotation=40)
     ax.tick_params(length=0)
@@ -497,6 +525,54 @@ def _colour_bar(ax: Axes, image: Any, label: str | None) -> None:
     bar.outline.set_visible(False)
     if label is not None:
         bar.set_label(label)
+
+
+def _labels(name: str, given: ArrayLike) -> NDArray[Any]:
+    """Return labels as an array: hashable, and none NaN; their shape is looked at elsewhere."""
+    try:
+        labels = np.asarray(given)
+    except ValueError:
+        raise ValueError(
+            f"{name} has rows of several lengths, but has to be one label a row; give one for each."
+        ) from None
+    if labels.ndim != 1:
+        return labels
+    if labels.dtype.kind == "U" and isinstance(given, list | tuple):
+        others = [label for label in given if not isinstance(label, str)]
+        if others:
+            raise TypeError(
+                f"{name} has texts and {shown(others[0])}, but has to be of one kind; make all of "
+                "them texts, or none."
+            )
+    if labels.dtype.kind == "O" and not all(isinstance(each, Hashable) for each in labels):
+        raise TypeError(f"{name} has labels that are no numbers or texts; give one for each row.")
+    if labels.dtype.kind in "fcO":
+        floats = float | complex | np.inexact
+        missing = [
+            row
+            for row, label in enumerate(labels.tolist())
+            if isinstance(label, floats) and label != label
+        ]
+        if missing:
+            raise ValueError(f"{name} has nan in row {missing[0]}; leave out rows without a label.")
+    return labels
+
+
+def _sorted(name: str, labels: NDArray[Any], others: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return the labels that occur, sorted; `others` are the targets' where `labels` are not."""
+    arrays = [labels] if others is None else [others, labels]
+    kinds = {"text" if array.dtype.kind == "U" else "other" for array in arrays}
+    try:
+        if len(kinds) > 1:  # which NumPy would make texts of
+            arrays = [array.astype(object) for array in arrays]
+        known = np.unique(np.concatenate(arrays))
+    except TypeError:
+        words = "" if others is None else " together with those of targets"
+        raise TypeError(
+            f"{name} has labels that do not sort{words}, such as numbers and texts; make all of "
+            "them one kind."
+        ) from None
+    return known
 
 
 def _check_pairs(name: str, targets: NDArray[Any], others: NDArray[Any]) -> None:
@@ -536,7 +612,9 @@ def _precision_curve(
     """Return precision and recall from the highest threshold on; equal scores are one threshold."""
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(hit[order])
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    falling = scores[order]
+    # Not by differences: those of infinities are NaN.
+    last = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(scores) - 1)
     precision, recall = found[last] / (last + 1), found[last] / found[-1]
     return np.concatenate([precision[:1], precision]), np.concatenate([[0.0], recall])
 

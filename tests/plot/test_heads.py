@@ -170,6 +170,47 @@ def test_several_scores_share_one_picture():
     assert pyplot.get_fignums() == [figure.number]
 
 
+def test_infinite_scores_that_are_equal_are_one_threshold():
+    ax = plot.precision_recall([0, 1, 1, 0], [np.inf, np.inf, -np.inf, -np.inf])
+    assert ax.lines[0].get_xdata() == pytest.approx([0, 1 / 2, 1])
+    assert ax.lines[0].get_ydata() == pytest.approx([1 / 2, 1 / 2, 1 / 2])
+
+
+BROKEN = r"$\frac$"
+
+
+@pytest.mark.parametrize(("function", "given", "keywords"), [
+    (plot.confusion, ([BROKEN, "b"], [BROKEN, "b"]), {}),
+    (plot.precision_recall, ([0, 1], {BROKEN: [0, 1]}), {}),
+    (plot.sweep, ({BROKEN: ["a", BROKEN], "loss": [1.0, 2.0]}, BROKEN), {"value": "loss"}),
+    (plot.sweep, ({"l2": [1.0, 2.0], BROKEN: [1.0, 2.0]}, "l2"), {"value": BROKEN}),
+    (
+        plot.sweep,
+        ({BROKEN: [BROKEN, "b"], "y$y$": ["a", BROKEN], "loss$$": [1.0, 2.0]}, BROKEN, "y$y$"),
+        {"value": "loss$$"},
+    ),
+])  # fmt: skip
+def test_dollar_signs_are_no_formulas(function, given, keywords):
+    ax = function(*given, **keywords)
+    ax.figure.canvas.draw()
+    named = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.get_xticklabels(), *ax.get_yticklabels()]
+    if ax.get_legend() is not None:
+        named += ax.get_legend().get_texts()
+    # matplotlib's own figures of logarithmic axes are formulas.
+    named = [
+        text for text in named if "$" in text.get_text() and "mathdefault" not in text.get_text()
+    ]
+    assert named
+    assert not any(text.get_parse_math() for text in named)
+
+
+def test_classes_order_labels_that_do_not_sort():
+    labels = np.array([1, "a", 1], object)
+    ax = plot.confusion(labels, labels, classes=np.array(["a", 1], object))
+    assert ax.images[0].get_array().tolist() == [[1, 0], [0, 2]]
+
+
+MIXED = np.array([1, "a"], object)
 BAD = [
     (plot.learning_curves, ([1, 2],), {}, TypeError, r"pass head\.history_"),
     (plot.learning_curves, ({"validation_loss": [1.0]},), {}, ValueError, "no 'loss'"),
@@ -185,6 +226,24 @@ BAD = [
     (plot.confusion, ([1, 2], [[0, 1], [1, 0]]), {}, ValueError, "pass what predict returns"),
     (plot.confusion, ([1, 2], [1, 3]), {"classes": [1, 2]}, ValueError, "predictions has the label 3"),
     (plot.confusion, ([1, 2], [1, 2]), {"classes": [1, 2, 2]}, ValueError, "twice"),
+    (plot.sweep, ({"l2": [1], "loss": [1.0, 2.0]}, "l2"), {"value": "loss"}, ValueError, r"results\['l2'\] has shape \(1,\), but results\['loss'\] \(2,\); pass"),
+    (plot.sweep, ({"l2": 1, "loss": [1.0, 2.0]}, "l2"), {"value": "loss"}, ValueError, r"results\['l2'\] has shape \(\), but"),
+    (plot.sweep, ({"l2": [1, 2], "b": [1, 2, 3], "loss": [1.0, 2.0]}, "l2", "b"), {"value": "loss"}, ValueError, r"results\['b'\] has shape \(3,\)"),
+    (plot.sweep, ({"l2": [1, 2], "rank": [1], "loss": [1.0, 2.0]}, "l2"), {"value": "loss"}, ValueError, r"results\['rank'\] has shape \(1,\)"),
+    (plot.sweep, ({"l2": [1], "loss": [[1.0]]}, "l2"), {"value": "loss"}, ValueError, r"results\['loss'\] has shape \(1, 1\)"),
+    (plot.confusion, ([1, "a"], [1, 1]), {}, TypeError, "targets has texts and 1, but .*; make all"),
+    (plot.confusion, ([1, 2], ["a", 1]), {}, TypeError, "predictions has texts and 1, but .*; make all"),
+    (plot.confusion, ([1, 2], ["a", "b"]), {}, TypeError, "predictions has labels that do not sort together with those of targets"),
+    (plot.confusion, ([1, 2], MIXED), {}, TypeError, "predictions has labels that do not sort together"),
+    (plot.confusion, ([1, None], [1, 1]), {}, TypeError, "predictions has labels that do not sort together"),
+    (plot.confusion, (np.array([[1], [1, 2]], object), [1, 1]), {}, TypeError, "targets has labels that are no numbers or texts"),
+    (plot.confusion, ([[1, 2], [1, 2]], [1, 1]), {}, ValueError, r"targets has shape \(2, 2\), but has to be one label a row"),
+    (plot.confusion, ([[1, 2], [1]], [1, 1]), {}, ValueError, "targets has rows of several lengths"),
+    (plot.confusion, ([1, 2], [1, 2]), {"classes": [[1, 2]]}, ValueError, r"classes has shape \(1, 2\), but has to be \(classes,\)"),
+    (plot.confusion, ([1, np.nan], [1, 1]), {}, ValueError, "targets has nan in row 1; leave out"),
+    (plot.precision_recall, ([0, np.nan], [1, 2]), {}, ValueError, "targets has nan in row 1; leave out"),
+    (plot.precision_recall, ([0, 1, np.nan], [1, 2, 3]), {}, ValueError, "targets has nan in row 2; leave out"),
+    (plot.precision_recall, (MIXED, [1, 2]), {}, TypeError, "targets has labels that do not sort, such as"),
     (plot.precision_recall, ([1, 1], [1, 2]), {}, ValueError, "has 1 kinds"),
     (plot.precision_recall, ([1, 2, 3], [1, 2, 3]), {}, ValueError, "pass targets == that class"),
     (plot.precision_recall, ([1, 2], [1, 2]), {"positive": 3}, ValueError, "the labels are 1 and 2"),
