@@ -266,7 +266,7 @@ class Diffusion:
         ValueError
             If a step is beyond `stable_step` for "explicit", both or neither of `time` and `steps`
             are given, an array does not have the grid's shape, or the method cannot solve the
-            problem.
+            problem, or not in as many steps or stages as it may take.
         MemoryError
             If there is no memory for the result; `out` is untouched then.
 

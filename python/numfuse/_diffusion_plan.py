@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import _config
+from . import _diffusion_options as _constraints
 from . import _diffusion_problem as _problem
 from ._diffusion_spectrum import (
     adi_error,
@@ -23,7 +24,7 @@ from ._diffusion_spectrum import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ._diffusion_problem import Options, Problem
     from ._diffusion_spectrum import Spectrum
@@ -47,6 +48,10 @@ NOT_COMMUTING = 30.0
 # Douglas and Gunn's steps may grow there if they are longer than this, times the fastest rate.
 LONGEST_NOT_COMMUTING = 20.0
 MOST_STEPS = 10**7
+# Stages of one step of RKL2, at most; and of one whose error is to be bounded, which takes a time
+# that grows with their square.
+MOST_STAGES = 10**7
+MOST_BOUNDED_STAGES = 10**5
 # Length of RKL1's opening step, in steps of RKL2: it makes the errors of slow and fast modes, which
 # have different signs, equally large.
 OPENING = 0.75
@@ -89,15 +94,18 @@ def cost(problem: Problem, schedule: Schedule) -> float:
     return each * (schedule.steps * max(schedule.stages, 1) + few)
 
 
-def explicit_steps(spectrum: Spectrum, time: float) -> int:
-    """How many explicit steps of the usual length take `time`."""
-    return _problem.steps_of(time, SHARE * spectrum.stable_step)
-
-
 def by_dt(method: str, spectrum: Spectrum, dt: float, steps: int) -> Schedule:
     """Equal steps as they were asked for."""
-    stages = stages_for(dt * spectrum.largest) if method == "rkl2" else 1
-    return Schedule(method, dt, steps, stages, math.inf)
+    if method != "rkl2":
+        return Schedule(method, dt, steps, 1, math.inf)
+    rate = dt * spectrum.largest
+    if not rate < MOST_STAGES**2 / 2:
+        raise ValueError(
+            f"dt is {dt:g}, but so long a step of 'rkl2' takes {math.sqrt(2 * rate):.3g} stages, "
+            f"which may be {MOST_STAGES:g} at most; give a shorter dt and more steps, or use "
+            "method='spectral' where it can solve the problem."
+        )
+    return Schedule(method, dt, steps, stages_for(rate), math.inf)
 
 
 def by_tolerance(
@@ -123,19 +131,23 @@ def by_tolerance(
         return _rkl2(problem, spectrum, time, tolerance, tighter)
     if method == "adi":
         return _adi(problem, spectrum, time, tolerance)
+    exact = _problem.not_spectral(problem) is None
+    spectral = [Schedule("spectral", time, 1, 1, 0.0)] if exact else []
     found = [
-        _explicit(problem, spectrum, time, tolerance),
-        _rkl2(problem, spectrum, time, tolerance, tighter),
+        *_within_reach(lambda: _explicit(problem, spectrum, time, tolerance)),
+        *_within_reach(lambda: _rkl2(problem, spectrum, time, tolerance, tighter)),
     ]
     # A bound that is an estimate is no reason to trust a method unasked.
     if problem.order == 2 and spectrum.commutes:
         # Many problems are cheaper by other methods whatever ADI's damping costs.
-        best = min(cost(problem, schedule) for schedule in found)
+        costs = [cost(problem, schedule) for schedule in found or spectral]
+        best = min(costs, default=math.inf)
         fewest = max(math.floor(0.33 / math.sqrt(tolerance)), 1)
         if cost(problem, Schedule("adi", time, fewest, 1, 0.0)) < best:
-            found.append(_adi(problem, spectrum, time, tolerance))
-    if _problem.not_spectral(problem) is None:
-        found.append(Schedule("spectral", time, 1, 1, 0.0))
+            found += _within_reach(lambda: _adi(problem, spectrum, time, tolerance))
+    found += spectral
+    if not found:
+        return _explicit(problem, spectrum, time, tolerance)  # which says why it cannot
     found.sort(key=lambda schedule: cost(problem, schedule))
     lowest = cost(problem, found[0])
     others = ", ".join(
@@ -217,9 +229,46 @@ def why(options: Options, problem: Problem, spectrum: Spectrum, schedule: Schedu
     return reason + "."
 
 
+def _within_reach(plan: Callable[[], Schedule]) -> Iterator[Schedule]:
+    """Give what a method plans, or nothing if it cannot go so far."""
+    try:
+        yield plan()
+    except ValueError:
+        return
+
+
+def _too_far(
+    problem: Problem,
+    time: float,
+    why: str,
+    way_out: str = "give a shorter time or a smaller diffusivity",
+) -> ValueError:
+    if _problem.not_spectral(problem) is None:
+        way_out += ", or use method='spectral', which needs no steps"
+    return ValueError(f"time is {time:g}, but {why}; {way_out}.")
+
+
+def _out_of_tolerance(problem: Problem, method: str, time: float, tolerance: float) -> ValueError:
+    return _too_far(
+        problem,
+        time,
+        f"no number of steps of {method!r} up to {MOST_STEPS:g} keeps to the tolerance of "
+        f"{tolerance:g}",
+        "give a shorter time or a smaller diffusivity, or allow a larger tolerance",
+    )
+
+
 def _explicit(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) -> Schedule:
     feeds, total = problem.feeds(), spectrum.largest * time
-    steps = least = explicit_steps(spectrum, time)
+    usual = SHARE * spectrum.stable_step
+    if not time < usual * _constraints.MOST_STEPS:
+        raise _too_far(
+            problem,
+            time,
+            f"'explicit' is stable up to a dt of {spectrum.stable_step:g} here, and would take "
+            f"more than {_constraints.MOST_STEPS:g} steps",
+        )
+    steps = least = _problem.steps_of(time, usual)
     if tolerance < math.inf:
         steps = _fewest(lambda n: explicit_error(total, n, feeds) <= tolerance, least, least)
     return Schedule("explicit", time / steps, steps, 1, explicit_error(total, steps, feeds))
@@ -232,17 +281,31 @@ def _rkl2(
     tolerance: float,
     tighter: Callable[[], Spectrum],
 ) -> Schedule:
-    feeds = problem.feeds()
-    found = _rkl2_steps(spectrum.largest * time, tolerance, feeds)
+    feeds, total = problem.feeds(), spectrum.largest * time
+    if not total / _rkl2_guess(tolerance) < MOST_BOUNDED_STAGES**2 / 2:
+        raise _too_far(
+            problem,
+            time,
+            "so long a step of 'rkl2' as the tolerance allows takes more than "
+            f"{MOST_BOUNDED_STAGES:g} stages",
+        )
+    found = _rkl2_steps(total, tolerance, feeds)
     if found[0] * found[1] >= WORTH_TIGHTENING:
         spectrum = tighter()
         found = _rkl2_steps(spectrum.largest * time, tolerance, feeds)
     steps, stages, opening, bound = found
+    if bound == math.inf:
+        raise _out_of_tolerance(problem, "rkl2", time, tolerance)
     dt = time * (1 - opening) / steps
     if not opening:
         return Schedule("rkl2", dt, steps, stages, bound)
     few_stages = opening_stages(opening * spectrum.largest * time)
     return Schedule("rkl2", dt, steps, stages, bound, (opening * time,), few_stages)
+
+
+def _rkl2_guess(tolerance: float) -> int:
+    """About how many steps RKL2 takes, whatever the time."""
+    return max(round(0.17 / math.sqrt(tolerance)), 1)
 
 
 @lru_cache(maxsize=128)
@@ -272,7 +335,7 @@ def _rkl2_steps(total: float, tolerance: float, feeds: bool) -> tuple[int, int, 
                     break
         return found
 
-    guess = max(round(0.17 / math.sqrt(tolerance)), 1)
+    guess = _rkl2_guess(tolerance)
     least = _fewest(lambda n: best(n)[0] < math.inf, 1, guess)
     # A few more steps may take fewer stages.
     steps = min(range(least, least + 6), key=lambda n: best(n)[0])
@@ -284,11 +347,17 @@ def _adi(problem: Problem, spectrum: Spectrum, time: float, tolerance: float) ->
     axes = tuple(each * time for each in spectrum.axes)
     if max(axes) == 0:  # nothing moves, and one step adds what feeds the field
         return Schedule("adi", time, 1, 1, 0.0)
-    least = 1
-    if len(axes) == 3 and not spectrum.commutes:
-        least = math.ceil(spectrum.largest * time / LONGEST_NOT_COMMUTING) or 1
-    feeds, commutes = problem.feeds(), spectrum.commutes
-    few, steps, step, bound = _adi_steps(axes, tolerance, feeds, commutes, least)
+    few: tuple[float, ...] = ()
+    steps, step, bound = 1, 1.0, math.inf
+    if max(sum(axes), spectrum.largest * time) < math.inf:
+        least = 1
+        if len(axes) == 3 and not spectrum.commutes:
+            least = math.ceil(spectrum.largest * time / LONGEST_NOT_COMMUTING) or 1
+        feeds, commutes = problem.feeds(), spectrum.commutes
+        least = min(least, MOST_STEPS + 1)
+        few, steps, step, bound = _adi_steps(axes, tolerance, feeds, commutes, least)
+    if not bound <= tolerance:
+        raise _out_of_tolerance(problem, "adi", time, tolerance)
     return Schedule("adi", step * time, steps, 1, bound, tuple(tau * time for tau in few))
 
 

@@ -168,6 +168,36 @@ DIFFUSE = {
     "more steps than can be counted": (
         {"steps": None, "time": 1e300, "dt": 1e-10}, ValueError, ["dt is 1e-10", "1e+310"[:4]],
     ),
+    "a step of more stages than can be made": (
+        {"method": "rkl2", "steps": 1, "dt": 1e300}, ValueError, ["dt is 1e+300", "'rkl2'", "stages", "shorter dt"],
+    ),
+    "a time after which the number of stages overflows": (
+        {"method": "rkl2", "steps": 1, "dt": 1e308, "diffusivity": 1e3}, ValueError, ["dt is 1e+308", "'rkl2'", "stages"],
+    ),
+    **{
+        f"a {what} too large for {method}": (
+            {"method": method, "steps": None, "dt": None, **numbers},
+            ValueError,
+            [f"time is {numbers['time']:g}", f"'{method}'", "shorter time or a smaller diffusivity", "'spectral'"],
+        )
+        for method in ("explicit", "rkl2", "adi")
+        for what, numbers in {
+            "time": {"time": 1e308},
+            "diffusivity": {"time": 1.0, "diffusivity": 1e300},
+            "product of time and diffusivity": {"time": 1e300, "diffusivity": 1e300},
+        }.items()
+    },
+    **{
+        f"a tolerance that {method} cannot keep to": (
+            {"method": method, "steps": None, "dt": None, "time": 1e3, "tolerance": 1e-16},
+            ValueError, ["time is 1000", f"'{method}'", "the tolerance of 1e-16", "larger tolerance", "'spectral'"],
+        )
+        for method in ("rkl2", "adi")
+    },
+    "a time too large for all methods that can": (
+        {"steps": None, "dt": None, "time": 1e308, "walls": one((0, 0), 2, *SHAPE) == 2},
+        ValueError, ["time is 1e+308", "'explicit'", "shorter time or a smaller diffusivity"],
+    ),
     "rkl2 with velocity": ({"method": "rkl2", "velocity": x(2, 5, 7)}, ValueError, ["'rkl2'", "velocity", "'explicit'"]),
     "adi with a function of time": (
         {"method": "adi", "source": float}, ValueError, ["'adi'", "a function of time as source", "'explicit'"],

@@ -269,6 +269,14 @@ def test_adi_moves_on_what_does_not_move_as_the_other_methods_do(backend, diffus
             np.testing.assert_allclose(right, field + 2 * options.get("source", 0), rtol=1e-13)
 
 
+@pytest.mark.parametrize(("diffusivity", "time"), [(0.3, 1e308), (1e300, 1.0), (1e300, 1e300)])
+def test_auto_leaves_out_what_cannot_go_so_far(diffusivity, time):
+    problem = Diffusion(diffusivity)
+    assert problem.plan(VARIED, time=time).method == "spectral"
+    end = problem.advance(VARIED, time=time)
+    np.testing.assert_allclose(end, np.full(SHAPE, VARIED.mean()), rtol=1e-12)
+
+
 def test_the_fewest_are_found():
     for least in (1, 5):
         for guess in (1, 7, 300):
