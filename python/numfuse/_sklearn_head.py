@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import _finetune_options
 from ._errors import ConvergenceWarning
 from ._finetune import LinearHead
+from ._finetune_options import SEED
 from ._options import integer, shown
 
 PUBLIC = "numfuse.sklearn"
@@ -108,13 +109,17 @@ def seed(random_state: Any) -> int:
         return 0
     if isinstance(random_state, np.random.RandomState) or random_state is np.random:
         return int(check_random_state(random_state).randint(2**31))
+    wrong = (
+        f"random_state is {shown(random_state)}, but has to be {SEED.allowed}, a RandomState or "
+        "None; None is 0."
+    )
     try:
-        return integer(random_state)
+        number = integer(random_state)
     except TypeError:
-        raise TypeError(
-            f"random_state is {shown(random_state)}, but has to be an integer >= 0, a RandomState "
-            "or None; None is 0."
-        ) from None
+        raise TypeError(wrong) from None
+    if not SEED.fits(number):
+        raise ValueError(wrong)
+    return number
 
 
 def weights(X: NDArray[Any], sample_weight: ArrayLike | None) -> Any:

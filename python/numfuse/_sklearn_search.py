@@ -184,7 +184,7 @@ warm_start
         Raises
         ------
         ValueError
-            If there is only one class, or a setting is not allowed.
+            If there is only one class, a fold has no rows, or a setting is not allowed.
 
         Examples
         --------
@@ -199,7 +199,7 @@ warm_start
         weight = weights(X, sample_weight)
         params = candidates(self.grid)
         shared, heads = self._heads(params, classes, several)
-        splits = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(X, targets))
+        splits = self._splits(X, targets)
         self._scorer = None if self.scoring is None else check_scoring(scoring=self.scoring)
         scores = np.empty((len(heads), len(splits)))
         times = np.empty((2, len(heads), len(splits)))
@@ -226,6 +226,21 @@ warm_start
             self.best_estimator_ = self._refitted(X, targets, weight)
             self.refit_time_ = perf_counter() - start
         return self
+
+    def _splits(self, X: NDArray[Any], y: NDArray[Any]) -> list[tuple[Any, Any]]:
+        """Return the folds' rows to train on and to judge by, neither of them empty."""
+        splits = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y))
+        if not splits:
+            raise ValueError("cv has no folds; give at least one, or their number, such as 5.")
+        for fold, (train, test) in enumerate(splits):
+            for name, rows in (("train on", train), ("judge by", test)):
+                given = np.asarray(rows)
+                if not (given.any() if given.dtype == bool else given.size):
+                    raise ValueError(
+                        f"cv has no rows to {name} in fold {fold}; give each fold some of both, or "
+                        "the number of folds, such as 5."
+                    )
+        return splits
 
     def _checked(
         self, X: Any, y: Any

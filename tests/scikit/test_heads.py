@@ -179,6 +179,11 @@ def test_setting_that_is_not_allowed_is_named():
         ValueError, match='loss is \'softmax\', but HeadRegressor takes "squared" or "huber"'
     ):
         HeadRegressor(loss="softmax").fit(X, y)
+    for state in (-1, 2**64):
+        with pytest.raises(
+            ValueError, match=rf"random_state is {state}, but has to be .* to 2\*\*64"
+        ):
+            HeadClassifier(random_state=state).fit(X, y)
     with pytest.raises(TypeError, match="random_state is 'a', but has to be"):
         HeadClassifier(random_state="a").fit(X, y)
     with pytest.raises(ValueError, match="y has shape"):

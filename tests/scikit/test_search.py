@@ -203,3 +203,26 @@ def test_grid_that_is_not_allowed_is_named():
         HeadSweepCV([3]).fit(X, y)
     with pytest.raises(ValueError, match="loss is 'hinge', but HeadSweepCV takes"):
         HeadSweepCV(loss="hinge").fit(X, y)
+
+
+ROWS = np.arange(60)
+EMPTY = [
+    ([(ROWS, ROWS), (ROWS, [])], "cv has no rows to judge by in fold 1; give each fold some"),
+    ([([], ROWS)], "cv has no rows to train on in fold 0; give each fold some of both"),
+    ([(ROWS >= 0, ROWS < 0)], "cv has no rows to judge by in fold 0"),
+    ([], "cv has no folds; give at least one"),
+]
+
+
+@pytest.mark.parametrize(("cv", "message"), EMPTY, ids=range(len(EMPTY)))
+def test_fold_without_rows_is_named(cv, message):
+    X, y = scaled(load_iris)
+    with pytest.raises(ValueError, match=message):
+        HeadSweepCV({"l2": [0.1, 1.0]}, cv=cv, solver="lbfgs").fit(X[::2][:60], y[::2][:60])
+
+
+@pytest.mark.parametrize(("grid", "state"), [(None, -1), ({"random_state": [0, -1]}, 0)])
+def test_random_state_that_is_no_seed_is_called_random_state(grid, state):
+    X, y = scaled(load_iris)
+    with pytest.raises(ValueError, match="random_state is -1, but has to be an integer from 0"):
+        HeadSweepCV(grid, cv=3, random_state=state, epochs=1).fit(X, y)
